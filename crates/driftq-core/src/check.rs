@@ -1,0 +1,126 @@
+//! Every invariant of the state, one function each, named as a sentence.
+//!
+//! Promise: a state that passes loses and doubles nothing that it knows of. It costs a walk over everything, so it runs
+//! in tests and in the simulation, after every fact.
+
+use crate::{Pending, State, TopicKind};
+
+/// A sentence, and whether it holds.
+type Rule = (&'static str, fn(&State) -> bool);
+
+/// The first invariant that does not hold, as a sentence.
+///
+/// # Errors
+///
+/// The sentence.
+pub fn check(state: &State) -> Result<(), &'static str> {
+    let rules: [Rule; 11] = [
+        ("each topic is found by its name", each_topic_is_found_by_its_name),
+        ("each group is found by its topic", each_group_is_found_by_its_topic),
+        ("each run is found by its id", each_run_is_found_by_its_id),
+        ("a floor passes only what is settled", a_floor_passes_only_what_is_settled),
+        ("what is pending exists and is not settled", what_is_pending_exists),
+        ("each lease has its timer", each_lease_has_its_timer),
+        ("each retry has its timer", each_retry_has_its_timer),
+        ("each delay and deadline has its timer", each_delay_has_its_timer),
+        ("visible and delayed make up a partition", visible_and_delayed_make_up_a_partition),
+        ("an ended run holds no lease", an_ended_run_holds_no_lease),
+        ("every key is in the order of keys", |state| state.keys.check()),
+    ];
+    match rules.iter().find(|(_, holds)| !holds(state)) {
+        Some((sentence, _)) => Err(sentence),
+        None => Ok(()),
+    }
+}
+
+fn each_topic_is_found_by_its_name(state: &State) -> bool {
+    state.topics.len() == state.topic_names.len()
+        && state.topics.values().all(|topic| state.topic_names.get(&topic.name) == Some(&topic.id))
+        && state.topics.keys().all(|id| *id < state.ids.topic)
+}
+
+fn each_group_is_found_by_its_topic(state: &State) -> bool {
+    state.groups.values().all(|group| {
+        let topic = state.topics.get(&group.topic);
+        topic.is_some_and(|topic| {
+            topic.group(&group.name) == Some(group.id) && topic.partitions.len() == group.partitions.len()
+        })
+    }) && state.topics.values().all(|topic| topic.groups().all(|(_, id)| state.groups.contains_key(&id)))
+}
+
+fn each_run_is_found_by_its_id(state: &State) -> bool {
+    state.runs.len() == state.run_ids.len()
+        && state.runs.values().all(|run| {
+            let timeline = state.topics.get(&run.timeline);
+            state.run_ids.get(&run.id) == Some(&run.no)
+                && timeline.is_some_and(|topic| topic.kind == TopicKind::Timeline(run.no))
+        })
+}
+
+fn a_floor_passes_only_what_is_settled(state: &State) -> bool {
+    state.groups.values().all(|group| group.partitions.iter().all(crate::Progress::check))
+}
+
+fn what_is_pending_exists(state: &State) -> bool {
+    state.groups.values().all(|group| {
+        let Some(topic) = state.topics.get(&group.topic) else { return false };
+        group.partitions.iter().zip(&topic.partitions).all(|(progress, partition)| {
+            progress.next <= partition.visible_end()
+                && progress.floor <= partition.next_offset()
+                && progress.pending().all(|(offset, _)| partition.entry(offset).is_some())
+        })
+    })
+}
+
+fn each_lease_has_its_timer(state: &State) -> bool {
+    let leases = pendings(state).filter(|(_, pending)| matches!(pending, Pending::Leased(_))).count();
+    leases == state.timers.leases.len()
+        && pendings(state).all(|(of, pending)| match pending {
+            Pending::Leased(lease) => state.timers.leases.contains(&(lease.until, of)),
+            Pending::Waiting(_) => true,
+        })
+}
+
+fn each_retry_has_its_timer(state: &State) -> bool {
+    let waiting = pendings(state).filter(|(_, pending)| matches!(pending, Pending::Waiting(_))).count();
+    waiting == state.timers.retries.len()
+        && pendings(state).all(|(of, pending)| match pending {
+            Pending::Waiting(waiting) => state.timers.retries.contains(&(waiting.due, of)),
+            Pending::Leased(_) => true,
+        })
+}
+
+fn pendings(state: &State) -> impl Iterator<Item = (crate::MessageOf, &Pending)> {
+    state.groups.values().flat_map(|group| {
+        group.partitions.iter().zip(0_u32..).flat_map(move |(progress, index)| {
+            let of = move |offset| crate::MessageOf {
+                group: group.id,
+                partition: crate::PartitionId(index),
+                offset,
+            };
+            progress.pending().map(move |(offset, pending)| (of(offset), pending))
+        })
+    })
+}
+
+fn each_delay_has_its_timer(state: &State) -> bool {
+    let partitions = || state.topics.values().flat_map(|topic| topic.partitions.iter());
+    let delayed: usize = partitions().map(|partition| partition.delayed.len()).sum();
+    let is_waiting = |note: &crate::Note| note.deadline.is_some() && !note.expired;
+    let deadlines: usize =
+        partitions().map(|p| p.notes.values().filter(|note| is_waiting(note)).count()).sum();
+    delayed == state.timers.due.len() && deadlines == state.timers.deadlines.len()
+}
+
+fn visible_and_delayed_make_up_a_partition(state: &State) -> bool {
+    let mut partitions = state.topics.values().flat_map(|topic| topic.partitions.iter());
+    partitions
+        .all(|partition| partition.visible_end() + partition.delayed_count() == partition.next_offset().0)
+}
+
+fn an_ended_run_holds_no_lease(state: &State) -> bool {
+    state.runs.values().filter(|run| run.status.is_terminal()).all(|run| {
+        let progress = state.group_of(run).and_then(|group| group.progress(run.command.partition));
+        progress.is_none_or(|progress| progress.pending_at(run.command.offset).is_none())
+    })
+}

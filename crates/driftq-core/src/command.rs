@@ -1,0 +1,578 @@
+//! All that can be asked and answered.
+//!
+//! Promise: a command carries parsed values only; a rejection changed nothing. Queries are not commands: they are
+//! plain functions of the state, in `views`.
+
+use crate::{
+    Attempt, AttemptRef, ErrorInfo, GroupId, GroupName, IdempotencyKey, LeaseId, MessageAt, MessageOf,
+    Millis, Offset, OwnerId, PartitionId, Position, ReplaySeq, RetryPolicy, RunId, RunNo, StepName, TenantId,
+    TopicName, WallTime, WorkflowName,
+};
+use alloc::{boxed::Box, string::String, vec::Vec};
+
+/// The shortest lease; shorter ones are made this long.
+pub const LEASE_MIN: Millis = Millis(100);
+/// The longest lease.
+pub const LEASE_MAX: Millis = Millis(12 * 60 * 60 * 1000);
+/// The lease when none is asked for.
+pub const LEASE_DEFAULT: Millis = Millis(2_000);
+
+/// What can be asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Makes a topic, if it is not there.
+    CreateTopic(CreateTopic),
+    /// Appends messages, all or none.
+    Produce(Vec<Produce>),
+    /// Makes a group, if it is not there.
+    OpenGroup(OpenGroup),
+    /// Leases messages to an owner.
+    Lease(LeaseMessages),
+    /// Settles a message.
+    Ack(Ack),
+    /// Fails an attempt.
+    Nack(Box<Nack>),
+    /// Moves a lease's end.
+    Extend(Extend),
+    /// Gives leases back that were never written to their worker.
+    GiveBack(Vec<Held>),
+    /// Creates a run.
+    CreateRun(Box<CreateRun>),
+    /// Appends a worker's events to a timeline.
+    AppendEvents(AppendEvents),
+    /// Stores a step's output, once.
+    StoreStep(Box<StoreStep>),
+    /// Starts an ended run again.
+    ReplayRun(Box<ReplayRun>),
+    /// Ends a run.
+    CancelRun(CancelRun),
+    /// Appends a dead letter's message anew.
+    Redrive(Box<Redrive>),
+    /// Throws a dead letter away.
+    Discard(Discard),
+}
+
+/// See [`Command::CreateTopic`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// How many partitions; `None` takes what is there, or 1.
+    pub partitions: Option<u32>,
+}
+
+/// See [`Command::Produce`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Produce {
+    /// The topic as asked.
+    pub topic: TopicName,
+    /// Where it is stored instead.
+    pub target_topic: Option<TopicName>,
+    /// The message's key, for the choice of the partition.
+    pub key: String,
+    /// The partition asked for.
+    pub partition: Option<u32>,
+    /// An encoded `Content`.
+    pub content: Vec<u8>,
+    /// How it is retried.
+    pub policy: Option<RetryPolicy>,
+    /// Not visible before.
+    pub due: Due,
+    /// When it is given up.
+    pub deadline: Option<WallTime>,
+    /// Its idempotency key.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Its tenant.
+    pub tenant: Option<TenantId>,
+}
+
+/// When a message becomes visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Due {
+    /// At once.
+    #[default]
+    Now,
+    /// That much later.
+    After(Millis),
+    /// At that time.
+    At(WallTime),
+}
+
+/// See [`Command::OpenGroup`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenGroup {
+    /// The topic.
+    pub topic: TopicName,
+    /// The group.
+    pub group: GroupName,
+    /// Where a new group begins.
+    pub start: Start,
+}
+
+/// Where a new group begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest message kept.
+    #[default]
+    Earliest,
+    /// Behind the newest visible message.
+    Latest,
+}
+
+/// See [`Command::Lease`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseMessages {
+    /// The group.
+    pub group: GroupId,
+    /// Who gets them.
+    pub owner: OwnerId,
+    /// How long; clamped to [`LEASE_MIN`]..[`LEASE_MAX`].
+    pub lease: Millis,
+    /// How many at most.
+    pub max: u32,
+    /// How many bytes at most; one message is always allowed.
+    pub bytes_max: u64,
+    /// The worker's own version.
+    pub worker_version: Option<String>,
+}
+
+/// One leased message, named by whoever holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What.
+    pub of: MessageOf,
+    /// By which lease.
+    pub lease: LeaseId,
+}
+
+/// A message as a worker names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The topic.
+    pub topic: TopicName,
+    /// The group.
+    pub group: GroupName,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The offset.
+    pub offset: Offset,
+    /// Who claims to hold it.
+    pub owner: OwnerId,
+    /// By which lease; `None` means the owner's newest.
+    pub lease: Option<LeaseId>,
+}
+
+/// See [`Command::Ack`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// What.
+    pub claim: Claim,
+    /// A run's result, minified JSON.
+    pub result: Option<Vec<u8>>,
+}
+
+/// See [`Command::Nack`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nack {
+    /// What.
+    pub claim: Claim,
+    /// Why.
+    pub error: ErrorInfo,
+    /// Replaces the backoff once.
+    pub retry_after: Option<Millis>,
+    /// Whether trying again is of use.
+    pub retryable: bool,
+}
+
+/// See [`Command::Extend`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extend {
+    /// What.
+    pub claim: Claim,
+    /// How long from now.
+    pub lease: Millis,
+}
+
+/// See [`Command::CreateRun`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRun {
+    /// Its id, made by the edge unless the user chose one.
+    pub run_id: RunId,
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// Its input, minified JSON.
+    pub input: Vec<u8>,
+    /// Its idempotency key.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Its tenant.
+    pub tenant: Option<TenantId>,
+    /// Its commands' topic.
+    pub topic: TopicName,
+    /// The group whose deliveries move it.
+    pub group: GroupName,
+    /// How its attempts are retried.
+    pub policy: RetryPolicy,
+    /// When its command becomes visible.
+    pub due: Due,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+/// See [`Command::AppendEvents`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendEvents {
+    /// Whose.
+    pub run_id: RunId,
+    /// Flat JSON objects with `type`, minified, without the broker's own fields, with the `ts` they were given, if any.
+    pub events: Vec<WorkerEvent>,
+    /// Only while this lease of the run's group is live.
+    pub lease: Option<LeaseId>,
+}
+
+/// One event of a worker's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerEvent {
+    /// A flat JSON object, minified.
+    pub json: Vec<u8>,
+    /// Its own time, wall clock.
+    pub ts: Option<WallTime>,
+}
+
+/// See [`Command::StoreStep`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreStep {
+    /// Whose.
+    pub run_id: RunId,
+    /// Its name.
+    pub step: StepName,
+    /// The live lease of the run's group.
+    pub lease: LeaseId,
+    /// Its output, minified JSON.
+    pub output: Vec<u8>,
+    /// How long it took.
+    pub duration: Option<Millis>,
+}
+
+/// See [`Command::ReplayRun`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayRun {
+    /// Which.
+    pub run_id: RunId,
+    /// The new input, minified JSON.
+    pub input: NewInput,
+    /// The first step that runs again.
+    pub from_step: Option<StepName>,
+    /// Whether all steps run again.
+    pub fresh: bool,
+    /// Who asks.
+    pub actor: Option<String>,
+}
+
+/// What a replay does to the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewInput {
+    /// Nothing.
+    Same,
+    /// Replaces it.
+    Whole(Vec<u8>),
+    /// It was patched by the edge, from the input at `of`; steps are kept.
+    Patched {
+        /// The record that held the input the patch was made for.
+        of: Position,
+        /// The merged input.
+        input: Vec<u8>,
+        /// The patch's top-level keys.
+        changed: Vec<String>,
+    },
+}
+
+/// See [`Command::CancelRun`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelRun {
+    /// Which.
+    pub run_id: RunId,
+    /// Who asks.
+    pub actor: Option<String>,
+}
+
+/// A dead letter, named by its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterAt {
+    /// Its topic, `dlq.…`.
+    pub topic: TopicName,
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Its offset.
+    pub offset: Offset,
+}
+
+/// See [`Command::Redrive`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// Which.
+    pub dead_letter: DeadLetterAt,
+    /// Its new value, minified JSON.
+    pub value: Option<Vec<u8>>,
+    /// Where instead of the original topic.
+    pub target_topic: Option<TopicName>,
+    /// For every group, not the one that failed it.
+    pub all_groups: bool,
+    /// Once for this key.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Who asks.
+    pub actor: Option<String>,
+}
+
+/// See [`Command::Discard`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discard {
+    /// Which.
+    pub dead_letter: DeadLetterAt,
+    /// Why.
+    pub reason: String,
+    /// Who asks.
+    pub actor: Option<String>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The topic is there.
+    Topic {
+        /// Its partitions.
+        partitions: u32,
+        /// Whether it was made now.
+        created: bool,
+    },
+    /// The messages are there, in the order asked.
+    Produced(Vec<Produced>),
+    /// The group is there.
+    Group {
+        /// Its incarnation.
+        group: GroupId,
+        /// Its topic's partitions.
+        partitions: u32,
+    },
+    /// Messages were leased; perhaps none.
+    Leased(Vec<Delivery>),
+    /// The message is settled.
+    Acked,
+    /// The attempt is failed.
+    Nacked,
+    /// The lease's new end, wall clock.
+    Extended {
+        /// When.
+        until: WallTime,
+    },
+    /// The leases are given back.
+    GivenBack,
+    /// The run is there.
+    RunCreated {
+        /// Which.
+        run: RunNo,
+        /// Whether an idempotency key found an earlier one.
+        duplicate: bool,
+    },
+    /// The events are there.
+    EventsAppended {
+        /// Sequence number of the first.
+        first_seq: u64,
+        /// How many.
+        count: u64,
+    },
+    /// The step's output is there.
+    StepStored {
+        /// Whether it was stored now.
+        stored: bool,
+        /// The record that holds the output.
+        output: Position,
+    },
+    /// The run starts again.
+    RunReplayed {
+        /// Which.
+        run: RunNo,
+        /// As which try.
+        replay_seq: ReplaySeq,
+    },
+    /// The run is cancelled.
+    RunCancelled {
+        /// Which.
+        run: RunNo,
+    },
+    /// The dead letter's message is there anew.
+    Redriven {
+        /// Where.
+        to: MessageAt,
+        /// That topic's name.
+        topic: TopicName,
+    },
+    /// The dead letter is gone from the list.
+    Discarded,
+}
+
+/// Where a produced message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Produced {
+    /// Its name.
+    pub at: MessageAt,
+    /// The topic that stores it.
+    pub stored_in: TopicName,
+    /// Whether an idempotency key found an earlier one.
+    pub duplicate: bool,
+}
+
+/// A leased message, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its name.
+    pub at: MessageAt,
+    /// The group.
+    pub group: GroupId,
+    /// The lease.
+    pub lease: LeaseId,
+    /// The lease's end, wall clock.
+    pub until: WallTime,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The record it was appended by.
+    pub position: Position,
+    /// Earlier attempts that failed.
+    pub history: Vec<AttemptRef>,
+    /// The run it moves, if any.
+    pub run: Option<Box<RunContext>>,
+}
+
+/// What a worker is told of its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunContext {
+    /// The run's id.
+    pub run_id: RunId,
+    /// Which try.
+    pub replay_seq: ReplaySeq,
+    /// Which attempt of it.
+    pub attempt: Attempt,
+    /// Finished steps and the records that hold their outputs, in the order in which they finished.
+    pub steps: Vec<(StepName, Position)>,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No such topic.
+    #[error("unknown topic {0:?}; create it with POST /v1/topics {{\"name\":{0:?}}}")]
+    UnknownTopic(String),
+    /// No such group on that topic.
+    #[error("unknown group {group:?} on topic {topic:?}; a group is made by its first consume")]
+    UnknownGroup {
+        /// The topic.
+        topic: String,
+        /// The group.
+        group: String,
+    },
+    /// The topic has another number of partitions.
+    #[error("topic {name:?} has {existing} partitions, not {asked}; the number cannot be changed")]
+    PartitionsDiffer {
+        /// The topic.
+        name: String,
+        /// What it has.
+        existing: u32,
+        /// What was asked for.
+        asked: u32,
+    },
+    /// No such partition.
+    #[error("partition {asked} is out of range; topic {topic:?} has {count} partitions, 0 to {}", .count - 1)]
+    PartitionOutOfRange {
+        /// The topic.
+        topic: String,
+        /// What was asked for.
+        asked: u64,
+        /// How many there are.
+        count: u32,
+    },
+    /// More partitions than allowed.
+    #[error("at most {max} partitions, not {asked}")]
+    TooManyPartitions {
+        /// What was asked for.
+        asked: u32,
+        /// The bound.
+        max: u32,
+    },
+    /// The deadline has passed already.
+    #[error("the deadline is in the past")]
+    DeadlinePassed,
+    /// A timeline takes no such option.
+    #[error("{0} has no meaning on a run's timeline; leave it out")]
+    NotOnTimeline(&'static str),
+    /// More topics than allowed.
+    #[error("the broker holds {0} topics, which is its limit")]
+    TooManyTopics(u32),
+    /// More groups than allowed.
+    #[error("the topic has {0} groups, which is its limit")]
+    TooManyGroups(u32),
+    /// A partition holds as much unsettled work as allowed.
+    #[error("the partition holds too much unsettled work ({reason}); retry later")]
+    Backpressure {
+        /// `partition_buffer_full` or `partition_buffer_bytes_full`.
+        reason: &'static str,
+    },
+    /// The key was used with another explicit fingerprint.
+    #[error("the idempotency key was used with another fingerprint; use a new key for another request")]
+    FingerprintDiffers,
+    /// The group was never handed this message.
+    #[error("the message was never delivered to this group")]
+    NeverDelivered,
+    /// Somebody else holds the lease, or nobody.
+    #[error("not owner")]
+    NotOwner,
+    /// The run was cancelled.
+    #[error("the run was cancelled")]
+    Cancelled,
+    /// A result was given outside of a run's group.
+    #[error("result belongs to a run's command, acked by the run's own group")]
+    ResultOutsideRun,
+    /// No such run.
+    #[error("unknown run {0:?}")]
+    UnknownRun(String),
+    /// The run id is taken.
+    #[error("run {0:?} exists already; choose another run_id, or an idempotency_key for a safe repeat")]
+    RunExists(String),
+    /// The events topic is there and not fit.
+    #[error("topic {0:?} exists and is not an empty topic with one partition; choose another run_id")]
+    TimelineTaken(String),
+    /// The run has not ended.
+    #[error("run {run_id:?} is {status}; only an ended run can be replayed")]
+    RunNotEnded {
+        /// The run.
+        run_id: String,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The run has ended.
+    #[error("run {run_id:?} has ended: {status}")]
+    RunEnded {
+        /// The run.
+        run_id: String,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The step never finished.
+    #[error("run {run_id:?} has no finished step {step:?}")]
+    UnknownStep {
+        /// The run.
+        run_id: String,
+        /// The step.
+        step: String,
+    },
+    /// The input changed while a patch was made for it.
+    #[error("the run was replayed meanwhile; look at it and try again")]
+    InputChanged,
+    /// No such dead letter.
+    #[error("no dead letter there")]
+    UnknownDeadLetter,
+    /// The dead letter was redriven, replayed or discarded before.
+    #[error("the dead letter is {0} already")]
+    DeadLetterClosed(&'static str),
+    /// A run's dead letter takes no edits.
+    #[error("this dead letter belongs to a run; change its input with POST /v1/runs/{{id}}/replay")]
+    RunDeadLetter,
+}

@@ -1,0 +1,318 @@
+//! Consumer groups: what each group has settled, holds, and waits for, partition by partition.
+//!
+//! Promise: the floor passes an offset only when it and all before it are settled, so acking 7 before 5 never loses 5.
+//! A settled stretch costs one range however long it is; only what is leased or waits for a retry costs an entry.
+
+use crate::idempotency::ConsumedKeys;
+use crate::{
+    Attempt, AttemptRef, Claim, GroupCreated, GroupId, GroupName, Instant, LeaseId, MessageOf, Millis,
+    Offset, OwnerId, PartitionId, Position, State, TopicId,
+};
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
+use serde::{Deserialize, Serialize};
+
+/// One incarnation of a consumer group on one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its incarnation.
+    pub id: GroupId,
+    /// The topic it reads.
+    pub topic: TopicId,
+    /// Its name.
+    pub name: GroupName,
+    /// The last record that changed it.
+    pub applied: Position,
+    /// Its progress, a partition each.
+    pub partitions: Vec<Progress>,
+    /// When it was last used, core time.
+    pub used_at: Instant,
+    /// When the timer looks whether it is still wanted.
+    pub(crate) armed: Instant,
+    pub(crate) on_timeline: bool,
+    pub(crate) ever_acked: bool,
+    /// The partition whose turn it is.
+    pub(crate) turn: u32,
+    pub(crate) consumed: ConsumedKeys,
+}
+
+/// A group's progress in one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The next place of the visible sequence that was never delivered.
+    pub next: u64,
+    /// Everything below is settled.
+    pub floor: Offset,
+    /// Bytes of the partition that are settled, or did not count from the start.
+    pub settled_bytes: u64,
+    /// How many messages are leased.
+    pub leased: u32,
+    above: u64,
+    ranges: BTreeMap<u64, u64>,
+    pub(crate) pending: BTreeMap<Offset, Pending>,
+    pub(crate) retries: BTreeSet<(Instant, Offset)>,
+    acks: BTreeMap<Offset, Memo>,
+    acks_order: VecDeque<Offset>,
+}
+
+/// A message that was delivered and is not settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pending {
+    /// Somebody holds it (until the lease's end).
+    Leased(Lease),
+    /// It waits for its next delivery.
+    Waiting(Waiting),
+}
+
+/// Who holds a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The lease.
+    pub id: LeaseId,
+    /// Who.
+    pub owner: OwnerId,
+    /// Until when, core time.
+    pub until: Instant,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The `Delivered` record.
+    pub delivered: Position,
+    /// Earlier attempts that failed.
+    pub history: Vec<AttemptRef>,
+}
+
+/// A message that waits for its next delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// When it is due, core time.
+    pub due: Instant,
+    /// Attempts so far.
+    pub attempts: Attempt,
+    /// The last lease it was held by.
+    pub last_lease: LeaseId,
+    /// Attempts that failed.
+    pub history: Vec<AttemptRef>,
+}
+
+/// What is remembered of a settled message for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Memo {
+    owner: u64,
+    lease: u64,
+    at: Instant,
+    how: SettledBy,
+}
+
+/// How an owner settled a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SettledBy {
+    Ack,
+    Nack,
+}
+
+/// How a message stands with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing<'a> {
+    Unseen,
+    Leased(&'a Lease),
+    Waiting(&'a Waiting),
+    Settled,
+}
+
+impl Group {
+    /// Its progress in a partition.
+    #[must_use]
+    pub fn progress(&self, partition: PartitionId) -> Option<&Progress> {
+        self.partitions.get(usize::try_from(partition.0).ok()?)
+    }
+
+    pub(crate) fn progress_mut(&mut self, partition: PartitionId) -> Option<&mut Progress> {
+        self.partitions.get_mut(usize::try_from(partition.0).ok()?)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.partitions.iter().all(|progress| progress.pending.is_empty())
+    }
+
+    /// How long nobody may use it before it is forgotten.
+    pub(crate) fn idle_max(&self, state: &State) -> Millis {
+        if self.on_timeline || !self.ever_acked {
+            state.limits.group_idle_unused_max
+        } else {
+            state.limits.group_idle_max
+        }
+    }
+}
+
+impl Progress {
+    /// Whether the group is done with a message.
+    #[must_use]
+    pub fn is_settled(&self, offset: Offset) -> bool {
+        offset < self.floor
+            || self.ranges.range(..=offset.0).next_back().is_some_and(|(_, end)| offset.0 < *end)
+    }
+
+    /// How many messages of a partition that ends at `end` are not settled.
+    #[must_use]
+    pub fn lag(&self, end: Offset) -> u64 {
+        end.0.saturating_sub(self.floor.0).saturating_sub(self.above)
+    }
+
+    /// What was delivered and is not settled.
+    pub fn pending(&self) -> impl Iterator<Item = (Offset, &Pending)> {
+        self.pending.iter().map(|(offset, pending)| (*offset, pending))
+    }
+
+    /// The state of one message that was delivered and is not settled.
+    #[must_use]
+    pub fn pending_at(&self, offset: Offset) -> Option<&Pending> {
+        self.pending.get(&offset)
+    }
+
+    pub(crate) fn standing(&self, offset: Offset) -> Standing<'_> {
+        match self.pending.get(&offset) {
+            Some(Pending::Leased(lease)) => Standing::Leased(lease),
+            Some(Pending::Waiting(waiting)) => Standing::Waiting(waiting),
+            None if self.is_settled(offset) => Standing::Settled,
+            None => Standing::Unseen,
+        }
+    }
+
+    /// Whether this owner (by this lease, if named) settled the message, and that is still remembered.
+    pub(crate) fn was_settled(&self, how: SettledBy, claim: &Claim, now: Instant, window: Millis) -> bool {
+        self.acks.get(&claim.offset).is_some_and(|memo| {
+            memo.how == how
+                && memo.owner == owner_digest(&claim.owner)
+                && claim.lease.is_none_or(|lease| lease_digest(lease) == memo.lease)
+                && memo.at.after(window) > now
+        })
+    }
+
+    pub(crate) fn remembered(&self) -> usize {
+        self.acks_order.len()
+    }
+
+    pub(crate) fn forget_oldest(&mut self, count: u32) {
+        for _ in 0..count {
+            if let Some(oldest) = self.acks_order.pop_front() {
+                self.acks.remove(&oldest);
+            }
+        }
+    }
+
+    pub(crate) fn remember(
+        &mut self,
+        how: SettledBy,
+        offset: Offset,
+        owner: &OwnerId,
+        lease: LeaseId,
+        at: Instant,
+    ) {
+        let memo = Memo { owner: owner_digest(owner), lease: lease_digest(lease), at, how };
+        if self.acks.insert(offset, memo).is_none() {
+            self.acks_order.push_back(offset);
+        }
+    }
+
+    /// Marks a message as done with and lets the floor pass over what is settled.
+    pub(crate) fn settle(&mut self, offset: Offset, bytes: u32) {
+        if self.is_settled(offset) {
+            return;
+        }
+        self.settled_bytes += u64::from(bytes);
+        let mut start = offset.0;
+        let mut end = offset.0 + 1;
+        if let Some((before, until)) = self.ranges.range(..offset.0).next_back().map(|(s, e)| (*s, *e))
+            && until == offset.0
+        {
+            self.ranges.remove(&before);
+            start = before;
+        }
+        if let Some(until) = self.ranges.remove(&end) {
+            end = until;
+        }
+        self.above += 1;
+        if start == self.floor.0 {
+            self.above -= end - start;
+            self.floor = Offset(end);
+        } else {
+            self.ranges.insert(start, end);
+        }
+    }
+
+    pub(crate) fn check(&self) -> bool {
+        let sum: u64 = self.ranges.iter().map(|(start, end)| end - start).sum();
+        let leased = self.pending.values().filter(|p| matches!(p, Pending::Leased(_))).count();
+        let waiting = self.pending.len() - leased;
+        sum == self.above
+            && self.ranges.iter().all(|(start, end)| start < end && *start > self.floor.0)
+            && self.pending.keys().all(|offset| !self.is_settled(*offset))
+            && u32::try_from(leased) == Ok(self.leased)
+            && waiting == self.retries.len()
+            && self.acks.len() == self.acks_order.len()
+    }
+}
+
+/// A group's own 64-bit name of an owner. A clash would only let one worker repeat another's ack.
+fn owner_digest(owner: &OwnerId) -> u64 {
+    let mut head = [0; 8];
+    head.copy_from_slice(&blake3::hash(owner.as_str().as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(head)
+}
+
+fn lease_digest(lease: LeaseId) -> u64 {
+    lease.serial ^ (u64::from(lease.epoch) << 40)
+}
+
+pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupCreated) {
+    state.ids.group = state.ids.group.max(fact.group.next());
+    if state.groups.contains_key(&fact.group) {
+        return;
+    }
+    let partitions = fact
+        .starts
+        .iter()
+        .map(|start| Progress {
+            next: start.next,
+            floor: start.floor,
+            settled_bytes: start.bytes,
+            ..Progress::default()
+        })
+        .collect();
+    let group = Group {
+        id: fact.group,
+        topic: fact.topic,
+        name: fact.name.clone(),
+        applied: position,
+        partitions,
+        used_at: fact.at,
+        armed: fact.at.after(state.limits.group_idle_unused_max),
+        on_timeline: fact.on_timeline,
+        ever_acked: false,
+        turn: 0,
+        consumed: ConsumedKeys::default(),
+    };
+    state.adopt_group(group);
+}
+
+pub(crate) fn apply_touched(state: &mut State, position: Position, group: GroupId, at: Instant) {
+    let Some(found) = state.group_effect(group, position) else { return };
+    found.used_at = found.used_at.max(at);
+    let from = found.used_at.max(found.armed);
+    state.rearm(group, from);
+}
+
+pub(crate) fn apply_forgotten(state: &mut State, group: GroupId) {
+    let Some(found) = state.groups.remove(&group) else { return };
+    if let Some(topic) = state.topics.get_mut(&found.topic) {
+        topic.groups.remove(&found.name);
+    }
+    state.timers.drop_group(&found);
+}
+
+/// The message a group's pending entry is about.
+pub(crate) fn message_of(group: GroupId, partition: PartitionId, offset: Offset) -> MessageOf {
+    MessageOf { group, partition, offset }
+}

@@ -1,0 +1,51 @@
+//! The broker as a pure state machine: topics, groups, leases, retries, dead letters, idempotency and runs.
+//!
+//! Promise: [`decide`] looks at the state and answers with facts, [`apply`] turns facts into state and cannot fail.
+//! Nothing here reads a clock, a disk, a socket or a random number: time is a fact, entropy an argument, and the
+//! same records in the same order always make the same state. What it does *not* do: keep message bodies (they stay
+//! in the log, the state holds positions), talk to anybody, or wait.
+#![no_std]
+#![warn(clippy::iter_over_hash_type)]
+
+extern crate alloc;
+
+mod broker;
+mod check;
+mod checkpoint;
+mod command;
+mod dead_letter;
+mod draft;
+mod event;
+mod group;
+mod idempotency;
+mod lease;
+mod names;
+mod produce;
+mod record;
+mod redrive;
+mod retry;
+mod run;
+mod run_replay;
+mod settle;
+mod state;
+mod timers;
+mod topic;
+mod units;
+mod views;
+
+pub use broker::{apply, decide, decide_due};
+pub use check::check;
+pub use checkpoint::{CheckpointError, Entity, EntityId};
+pub use command::*;
+pub use dead_letter::{AttemptRef, DeadLetterState, HISTORY_NEWEST_MAX};
+pub use event::{Event, FailureCause};
+pub use group::{Group, Lease, Pending, Progress, Waiting};
+pub use idempotency::{KeyDigest, KeyWindow};
+pub use names::*;
+pub use record::*;
+pub use retry::{Entropy, RetryPolicy};
+pub use run::{Replay, Run, RunDeadLetter, RunStatus, StoredStep};
+pub use state::{Limits, State};
+pub use topic::{Entry, Note, Partition, Topic, TopicKind};
+pub use units::*;
+pub use views::*;

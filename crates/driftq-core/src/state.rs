@@ -1,0 +1,255 @@
+//! The state and its look-ups; no transition.
+//!
+//! Promise: everything in here is made of facts alone. Each entity (topic, group, run, key window) knows the last
+//! record that changed it, so a fact that is applied again, or to an entity that is gone, does nothing.
+
+use crate::timers::Timers;
+use crate::{
+    Group, GroupId, GroupName, Instant, KeyWindow, MessageOf, Millis, PartitionId, Position, Run, RunId,
+    RunNo, Topic, TopicId, TopicName, WallTime,
+};
+use alloc::collections::{BTreeMap, BTreeSet};
+
+/// The broker's state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Core time.
+    pub now: Instant,
+    /// Wall-clock time.
+    pub wall: WallTime,
+    /// The epoch of the running start.
+    pub epoch: u32,
+    /// The last record applied.
+    pub applied: Position,
+    /// Topics by incarnation.
+    pub topics: BTreeMap<TopicId, Topic>,
+    /// Groups by incarnation.
+    pub groups: BTreeMap<GroupId, Group>,
+    /// Runs by ordinal.
+    pub runs: BTreeMap<RunNo, Run>,
+    /// Live idempotency keys.
+    pub keys: KeyWindow,
+    /// Bounds in force; configuration, not a fact.
+    pub limits: Limits,
+    pub(crate) topic_names: BTreeMap<TopicName, TopicId>,
+    pub(crate) run_ids: BTreeMap<RunId, RunNo>,
+    pub(crate) dlq_topics: BTreeSet<TopicId>,
+    pub(crate) timers: Timers,
+    pub(crate) ids: Ids,
+}
+
+/// The next ordinals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) topic: TopicId,
+    pub(crate) group: GroupId,
+    pub(crate) run: RunNo,
+    pub(crate) lease: u64,
+}
+
+/// Bounds and windows, all of them options of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Partitions of a topic.
+    pub partitions_max: u32,
+    /// Topics of the broker, timelines included.
+    pub topics_max: u32,
+    /// Groups of a topic.
+    pub groups_per_topic_max: u32,
+    /// Live idempotency keys.
+    pub keys_max: usize,
+    /// How long a produce key is remembered; 0 = off.
+    pub key_window: Millis,
+    /// How long a group remembers the keys it acked; 0 = off.
+    pub consumed_key_window: Millis,
+    /// Consumed keys a group remembers.
+    pub consumed_keys_max: usize,
+    /// Settled messages a group's partition remembers, so that a repeated ack is answered alike.
+    pub acks_remembered_max: usize,
+    /// How long it remembers them.
+    pub ack_window: Millis,
+    /// Messages of a partition that live groups may leave unsettled; `None` = no bound.
+    pub partition_messages_max: Option<u64>,
+    /// Bytes of a partition that live groups may leave unsettled; `None` = no bound.
+    pub partition_bytes_max: Option<u64>,
+    /// How long a group that never acked, or reads a timeline, may be unused.
+    pub group_idle_unused_max: Millis,
+    /// How long any other group may be unused.
+    pub group_idle_max: Millis,
+    /// Whether a produce to an unknown topic makes it.
+    pub auto_create_topics: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            partitions_max: 256,
+            topics_max: 1_000_000,
+            groups_per_topic_max: 1_000,
+            keys_max: 5_000_000,
+            key_window: Millis(24 * 60 * 60 * 1000),
+            consumed_key_window: Millis(24 * 60 * 60 * 1000),
+            consumed_keys_max: 100_000,
+            acks_remembered_max: 65_536,
+            ack_window: Millis(10 * 60 * 1000),
+            partition_messages_max: None,
+            partition_bytes_max: None,
+            group_idle_unused_max: Millis(60 * 60 * 1000),
+            group_idle_max: Millis(30 * 24 * 60 * 60 * 1000),
+            auto_create_topics: false,
+        }
+    }
+}
+
+impl State {
+    /// An empty state with these bounds.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// A topic by name.
+    #[must_use]
+    pub fn topic(&self, name: &TopicName) -> Option<&Topic> {
+        self.topics.get(self.topic_names.get(name)?)
+    }
+
+    /// A group by topic and name.
+    #[must_use]
+    pub fn group(&self, topic: &TopicName, name: &GroupName) -> Option<&Group> {
+        self.groups.get(&self.topic(topic)?.group(name)?)
+    }
+
+    /// A run by id.
+    #[must_use]
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        self.runs.get(self.run_ids.get(id)?)
+    }
+
+    /// The group whose deliveries move a run, if it exists.
+    #[must_use]
+    pub fn group_of(&self, run: &Run) -> Option<&Group> {
+        let id = self.topics.get(&run.command.topic)?.group(&run.group)?;
+        self.groups.get(&id)
+    }
+
+    /// Topic names in order, from the first not before `from`.
+    pub fn topic_names_from<'a>(
+        &'a self,
+        from: Option<&TopicName>,
+    ) -> impl Iterator<Item = (&'a TopicName, TopicId)> {
+        let lower = from.map_or(core::ops::Bound::Unbounded, |name| core::ops::Bound::Excluded(name.clone()));
+        self.topic_names.range((lower, core::ops::Bound::Unbounded)).map(|(name, id)| (name, *id))
+    }
+
+    /// When core time makes something due next: a lease's end, a retry after `past`, a key's or a group's end.
+    #[must_use]
+    pub fn next_instant(&self, past: Instant) -> Option<Instant> {
+        let least = MessageOf { group: GroupId(0), partition: PartitionId(0), offset: crate::Offset(0) };
+        let lease = self.timers.leases.first().map(|(at, _)| *at);
+        let retry = self.timers.retries.range((past.next(), least)..).next().map(|(at, _)| *at);
+        let idle = self.timers.idle.first().map(|(at, _)| *at);
+        let key = self.keys.next_expiry(self.limits.key_window);
+        [lease, retry, idle, key].into_iter().flatten().min()
+    }
+
+    /// When the wall clock makes something due next: a delay's or a deadline's end.
+    #[must_use]
+    pub fn next_wall(&self) -> Option<WallTime> {
+        let due = self.timers.due.first().map(|(at, _)| *at);
+        let deadline = self.timers.deadlines.first().map(|(at, _)| *at);
+        [due, deadline].into_iter().flatten().min()
+    }
+
+    /// Groups in which a retry became due after `past`, at the latest now.
+    pub fn retries_due(&self, past: Instant) -> impl Iterator<Item = GroupId> {
+        self.timers.retries_due(past, self.now).map(|of| of.group)
+    }
+
+    /// What core time shows on the wall clock.
+    #[must_use]
+    pub fn wall_at(&self, at: Instant) -> WallTime {
+        if at >= self.now {
+            self.wall.after(self.now.until(at))
+        } else {
+            WallTime(self.wall.0.saturating_sub(at.until(self.now).0))
+        }
+    }
+
+    /// The topic that this record has not changed yet.
+    pub(crate) fn topic_effect(&mut self, id: TopicId, position: Position) -> Option<&mut Topic> {
+        let topic = self.topics.get_mut(&id)?;
+        advance(&mut topic.applied, position).then_some(topic)
+    }
+
+    /// The group that this record has not changed yet.
+    pub(crate) fn group_effect(&mut self, id: GroupId, position: Position) -> Option<&mut Group> {
+        let group = self.groups.get_mut(&id)?;
+        advance(&mut group.applied, position).then_some(group)
+    }
+
+    /// The run that this record has not changed yet.
+    pub(crate) fn run_effect(&mut self, no: RunNo, position: Position) -> Option<&mut Run> {
+        let run = self.runs.get_mut(&no)?;
+        advance(&mut run.applied, position).then_some(run)
+    }
+
+    /// Takes a topic in, with all that is derived from it.
+    pub(crate) fn adopt_topic(&mut self, topic: Topic) {
+        for (index, partition) in topic.partitions.iter().enumerate() {
+            let partition_id = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
+            let at = |offset| crate::MessageAt { topic: topic.id, partition: partition_id, offset };
+            for (offset, due) in &partition.delayed {
+                self.timers.due.insert((*due, at(*offset)));
+            }
+            for (offset, note) in &partition.notes {
+                if let (Some(deadline), false) = (note.deadline, note.expired) {
+                    self.timers.deadlines.insert((deadline, at(*offset)));
+                }
+            }
+        }
+        if topic.name.is_dead_letters() {
+            self.dlq_topics.insert(topic.id);
+        }
+        self.topic_names.insert(topic.name.clone(), topic.id);
+        self.topics.insert(topic.id, topic);
+    }
+
+    /// Takes a group in, with all that is derived from it.
+    pub(crate) fn adopt_group(&mut self, group: Group) {
+        for (index, progress) in group.partitions.iter().enumerate() {
+            let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
+            for (offset, pending) in progress.pending() {
+                self.timers.add_pending(MessageOf { group: group.id, partition, offset }, pending);
+            }
+        }
+        self.timers.idle.insert((group.armed, group.id));
+        if let Some(topic) = self.topics.get_mut(&group.topic) {
+            topic.groups.insert(group.name.clone(), group.id);
+        }
+        self.groups.insert(group.id, group);
+    }
+
+    /// Takes a run in, with all that is derived from it.
+    pub(crate) fn adopt_run(&mut self, run: Run) {
+        self.run_ids.insert(run.id.clone(), run.no);
+        self.runs.insert(run.no, run);
+    }
+
+    /// Lets the idle timer of a group look again one unused window after `from`.
+    pub(crate) fn rearm(&mut self, group: GroupId, from: Instant) {
+        let wait = self.limits.group_idle_unused_max;
+        let Some(found) = self.groups.get_mut(&group) else { return };
+        self.timers.idle.remove(&(found.armed, group));
+        found.armed = from.after(wait);
+        self.timers.idle.insert((found.armed, group));
+    }
+}
+
+fn advance(applied: &mut Position, position: Position) -> bool {
+    let is_new = position > *applied;
+    if is_new {
+        *applied = position;
+    }
+    is_new
+}

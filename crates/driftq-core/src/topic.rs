@@ -1,0 +1,302 @@
+//! Topics and their partitions: which messages exist, where their bytes lie, in which order they became visible.
+//!
+//! Promise: a message costs one 16-byte entry; what only few messages have stands in a note beside it. Offsets are
+//! dense. The visible sequence lists offsets in the order in which they became due, so a delayed message enters it once.
+
+use crate::{
+    DeadLetterState, GroupId, GroupName, KeyDigest, MessageAt, Offset, PartitionId, Position, RetryPolicy,
+    RunNo, RunOf, TenantId, TopicId, TopicName, WallTime,
+};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a topic is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TopicKind {
+    /// Messages.
+    Plain,
+    /// Dead letters of another topic.
+    DeadLetters,
+    /// One run's events.
+    Timeline(RunNo),
+}
+
+/// One incarnation of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its incarnation.
+    pub id: TopicId,
+    /// Its name.
+    pub name: TopicName,
+    /// What it is for.
+    pub kind: TopicKind,
+    /// The last record that changed it.
+    pub applied: Position,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+    traits: Vec<Traits>,
+    #[serde(skip)]
+    pub(crate) groups: BTreeMap<GroupName, GroupId>,
+}
+
+/// What many messages have in common; each combination is kept once a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Traits {
+    pub(crate) policy: Option<RetryPolicy>,
+    pub(crate) tenant: Option<TenantId>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// The oldest offset kept.
+    pub first: Offset,
+    /// Bytes of all messages ever appended.
+    pub bytes: u64,
+    entries: VecDeque<Entry>,
+    visible: Visible,
+    pub(crate) notes: BTreeMap<Offset, Box<Note>>,
+    pub(crate) delayed: BTreeMap<Offset, WallTime>,
+    pub(crate) open_dead: BTreeSet<Offset>,
+}
+
+/// Where one message lies, and what it counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The record it was appended by.
+    pub position: Position,
+    /// Bytes it counts for.
+    pub bytes: u32,
+    traits: u32,
+}
+
+/// What few messages have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Digest of its idempotency key.
+    pub key: Option<KeyDigest>,
+    /// When it is given up.
+    pub deadline: Option<WallTime>,
+    /// Whether that moment has passed.
+    pub expired: bool,
+    /// The only group that reads it.
+    pub only_group: Option<GroupName>,
+    /// The run whose command it is.
+    pub run: Option<RunOf>,
+    /// The record that holds its content, when that is another one.
+    pub content: Option<Position>,
+    /// What a dead letter knows of its original.
+    pub dead: Option<Box<DeadLetterState>>,
+}
+
+/// The order in which offsets became visible, as runs of consecutive offsets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Visible {
+    /// How many offsets ever became visible.
+    end: u64,
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Span {
+    /// Place in the sequence of its first offset.
+    index: u64,
+    offset: u64,
+    len: u64,
+}
+
+impl Topic {
+    pub(crate) fn new(
+        id: TopicId,
+        name: TopicName,
+        kind: TopicKind,
+        partitions: u32,
+        applied: Position,
+    ) -> Self {
+        let partitions = (0..partitions).map(|_| Partition::default()).collect();
+        Self { id, name, kind, applied, partitions, traits: Vec::new(), groups: BTreeMap::new() }
+    }
+
+    /// How many partitions.
+    #[must_use]
+    pub fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// A partition, if it exists.
+    #[must_use]
+    pub fn partition(&self, partition: PartitionId) -> Option<&Partition> {
+        self.partitions.get(usize::try_from(partition.0).ok()?)
+    }
+
+    pub(crate) fn partition_mut(&mut self, partition: PartitionId) -> Option<&mut Partition> {
+        self.partitions.get_mut(usize::try_from(partition.0).ok()?)
+    }
+
+    /// Its groups, by name.
+    pub fn groups(&self) -> impl Iterator<Item = (&GroupName, GroupId)> {
+        self.groups.iter().map(|(name, id)| (name, *id))
+    }
+
+    /// A group's incarnation.
+    #[must_use]
+    pub fn group(&self, name: &GroupName) -> Option<GroupId> {
+        self.groups.get(name).copied()
+    }
+
+    /// The retry policy of an entry.
+    #[must_use]
+    pub fn policy(&self, entry: &Entry) -> Option<RetryPolicy> {
+        self.traits_of(entry).and_then(|traits| traits.policy)
+    }
+
+    /// The tenant of an entry.
+    #[must_use]
+    pub fn tenant(&self, entry: &Entry) -> Option<&TenantId> {
+        self.traits_of(entry).and_then(|traits| traits.tenant.as_ref())
+    }
+
+    fn traits_of(&self, entry: &Entry) -> Option<&Traits> {
+        let index = entry.traits.checked_sub(1)?;
+        self.traits.get(usize::try_from(index).ok()?)
+    }
+
+    /// The number under which these traits are kept; 0 stands for none at all.
+    fn traits_number(&mut self, traits: Traits) -> u32 {
+        if traits == Traits::default() {
+            return 0;
+        }
+        // Newest first: producers repeat what they did last.
+        let found = self.traits.iter().rposition(|kept| *kept == traits);
+        let index = found.unwrap_or_else(|| {
+            self.traits.push(traits);
+            self.traits.len() - 1
+        });
+        u32::try_from(index + 1).unwrap_or(0)
+    }
+
+    /// Appends one entry; `due` keeps it out of the visible sequence until then.
+    pub(crate) fn append(&mut self, at: MessageAt, appended: Appended) {
+        let traits = self.traits_number(Traits { policy: appended.policy, tenant: appended.tenant });
+        let Some(partition) = self.partition_mut(at.partition) else { return };
+        assert!(at.offset == partition.next_offset(), "an append leaves no gap: {at:?}");
+        partition.entries.push_back(Entry { position: appended.position, bytes: appended.bytes, traits });
+        partition.bytes += u64::from(appended.bytes);
+        match appended.due {
+            Some(due) => {
+                partition.delayed.insert(at.offset, due);
+            }
+            None => partition.visible.push(at.offset),
+        }
+        if appended.note != Note::default() {
+            if appended.note.dead.is_some() {
+                partition.open_dead.insert(at.offset);
+            }
+            partition.notes.insert(at.offset, Box::new(appended.note));
+        }
+    }
+}
+
+/// What an append brings, for any kind of topic.
+pub(crate) struct Appended {
+    pub(crate) position: Position,
+    pub(crate) bytes: u32,
+    pub(crate) policy: Option<RetryPolicy>,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) due: Option<WallTime>,
+    pub(crate) note: Note,
+}
+
+impl Partition {
+    /// The offset the next message gets.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.first.plus(self.entries.len() as u64)
+    }
+
+    /// How many messages are kept.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Whether no message is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A message's entry, if it is kept.
+    #[must_use]
+    pub fn entry(&self, offset: Offset) -> Option<&Entry> {
+        let index = offset.0.checked_sub(self.first.0)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    pub(crate) fn entry_mut(&mut self, offset: Offset) -> Option<&mut Entry> {
+        let index = offset.0.checked_sub(self.first.0)?;
+        self.entries.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// A message's note, if it has one.
+    #[must_use]
+    pub fn note(&self, offset: Offset) -> Option<&Note> {
+        self.notes.get(&offset).map(|note| &**note)
+    }
+
+    /// When a delayed message becomes visible.
+    #[must_use]
+    pub fn delayed_until(&self, offset: Offset) -> Option<WallTime> {
+        self.delayed.get(&offset).copied()
+    }
+
+    /// How many messages are delayed.
+    #[must_use]
+    pub fn delayed_count(&self) -> u64 {
+        self.delayed.len() as u64
+    }
+
+    /// Open dead letters, oldest first.
+    pub fn open_dead_letters(&self) -> impl DoubleEndedIterator<Item = Offset> {
+        self.open_dead.iter().copied()
+    }
+
+    /// How many offsets ever became visible.
+    #[must_use]
+    pub fn visible_end(&self) -> u64 {
+        self.visible.end
+    }
+
+    /// The offset at a place of the visible sequence.
+    #[must_use]
+    pub fn visible_at(&self, index: u64) -> Option<Offset> {
+        self.visible.at(index)
+    }
+
+    pub(crate) fn make_visible(&mut self, offset: Offset) {
+        self.visible.push(offset);
+    }
+}
+
+impl Visible {
+    fn push(&mut self, offset: Offset) {
+        match self.spans.last_mut() {
+            Some(span) if span.offset + span.len == offset.0 => span.len += 1,
+            _ => self.spans.push(Span { index: self.end, offset: offset.0, len: 1 }),
+        }
+        self.end += 1;
+    }
+
+    fn at(&self, index: u64) -> Option<Offset> {
+        if index >= self.end {
+            return None;
+        }
+        let place = self.spans.partition_point(|span| span.index <= index).checked_sub(1)?;
+        let span = self.spans.get(place)?;
+        Some(Offset(span.offset + (index - span.index)))
+    }
+}

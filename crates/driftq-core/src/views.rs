@@ -1,0 +1,147 @@
+//! Questions to the state: plain functions that look and decide nothing.
+//!
+//! Promise: each costs no more than what it answers; where a filter may pass over much, a page ends after a bounded
+//! look and says where to go on.
+
+use crate::{
+    DeadLetterState, Group, GroupName, MessageAt, PartitionId, Position, Run, RunNo, RunStatus, State,
+    TenantId, TopicId, TopicName, WorkflowName,
+};
+use alloc::{string::String, vec::Vec};
+
+/// How many entries a filtered page looks at.
+pub const SCAN_MAX: usize = 10_000;
+
+/// Which runs are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// In this status.
+    pub status: Option<RunStatus>,
+    /// Of this workflow.
+    pub workflow: Option<WorkflowName>,
+    /// Of this tenant.
+    pub tenant: Option<TenantId>,
+    /// With this tag.
+    pub tag: Option<String>,
+}
+
+/// Which dead letters are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// Of this original topic.
+    pub topic: Option<TopicName>,
+    /// Failed by this group.
+    pub group: Option<GroupName>,
+    /// Of this run.
+    pub run: Option<RunNo>,
+    /// For this reason.
+    pub reason: Option<crate::DeadLetterReason>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T, C> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there may be more.
+    pub next: Option<C>,
+}
+
+impl State {
+    /// Runs, newest first, below `before`.
+    #[must_use]
+    pub fn runs_page(&self, filter: &RunFilter, before: Option<RunNo>, limit: usize) -> Page<&Run, RunNo> {
+        let mut items = Vec::new();
+        let mut last = None;
+        let upper = before.unwrap_or(RunNo(u64::MAX));
+        for (looked, (no, run)) in self.runs.range(..upper).rev().enumerate() {
+            if items.len() >= limit || looked >= SCAN_MAX {
+                return Page { items, next: last };
+            }
+            last = Some(*no);
+            if matches(filter, run) {
+                items.push(run);
+            }
+        }
+        Page { items, next: None }
+    }
+
+    /// Open dead letters in the order of their place, from behind `after`.
+    #[must_use]
+    pub fn dead_letters_page(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<MessageAt>,
+        limit: usize,
+    ) -> Page<(MessageAt, &DeadLetterState), MessageAt> {
+        let mut items = Vec::new();
+        let mut last = after;
+        let mut looked = 0;
+        for (topic, _) in self.dead_letter_topics(filter, after) {
+            for at in self.open_dead_letters(topic, after) {
+                if items.len() >= limit || looked >= SCAN_MAX {
+                    return Page { items, next: last };
+                }
+                looked += 1;
+                last = Some(at);
+                if let Some(dead) = self.dead_letter(at).filter(|dead| wanted(filter, dead)) {
+                    items.push((at, dead));
+                }
+            }
+        }
+        Page { items, next: None }
+    }
+
+    /// A dead letter's own state.
+    #[must_use]
+    pub fn dead_letter(&self, at: MessageAt) -> Option<&DeadLetterState> {
+        self.topics.get(&at.topic)?.partition(at.partition)?.note(at.offset)?.dead.as_deref()
+    }
+
+    /// The record a message was appended by.
+    #[must_use]
+    pub fn position_of(&self, at: MessageAt) -> Option<Position> {
+        Some(self.topics.get(&at.topic)?.partition(at.partition)?.entry(at.offset)?.position)
+    }
+
+    /// A topic's groups.
+    pub fn groups_of(&self, topic: TopicId) -> impl Iterator<Item = &Group> {
+        let topic = self.topics.get(&topic);
+        topic.into_iter().flat_map(crate::Topic::groups).filter_map(|(_, id)| self.groups.get(&id))
+    }
+
+    fn dead_letter_topics(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<MessageAt>,
+    ) -> impl Iterator<Item = (TopicId, &crate::Topic)> {
+        let only = filter.topic.as_ref().map(|name| self.topic(&name.dead_letters()).map(|topic| topic.id));
+        let from = after.map_or(TopicId(0), |at| at.topic);
+        self.dlq_topics.range(from..).filter_map(move |id| {
+            let is_wanted = only.is_none_or(|only| only == Some(*id));
+            self.topics.get(id).filter(|_| is_wanted).map(|topic| (*id, topic))
+        })
+    }
+
+    fn open_dead_letters(&self, topic: TopicId, after: Option<MessageAt>) -> impl Iterator<Item = MessageAt> {
+        let partitions = self.topics.get(&topic).map_or(&[][..], |topic| &topic.partitions);
+        partitions.iter().enumerate().flat_map(move |(index, partition)| {
+            let partition_id = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
+            let at = move |offset| MessageAt { topic, partition: partition_id, offset };
+            partition.open_dead_letters().map(at).filter(move |at| after.is_none_or(|after| *at > after))
+        })
+    }
+}
+
+fn matches(filter: &RunFilter, run: &Run) -> bool {
+    filter.status.is_none_or(|status| status == run.status)
+        && filter.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
+        && filter.tenant.as_ref().is_none_or(|tenant| run.tenant.as_ref() == Some(tenant))
+        && filter.tag.as_ref().is_none_or(|tag| run.tags.contains(tag))
+}
+
+fn wanted(filter: &DeadLetterFilter, dead: &DeadLetterState) -> bool {
+    filter.group.as_ref().is_none_or(|group| dead.group.as_ref() == Some(group))
+        && filter.run.is_none_or(|run| dead.run.is_some_and(|of| of.run == run))
+        && filter.reason.is_none_or(|reason| dead.reason == reason)
+}

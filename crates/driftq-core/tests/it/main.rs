@@ -1,0 +1,7 @@
+//! Stories of the core: a script in, what was answered out.
+
+mod delivery;
+mod formats;
+mod idempotency;
+mod runs;
+mod story;

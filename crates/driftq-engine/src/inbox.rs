@@ -1,0 +1,130 @@
+//! The bounded queue between callers and the writer, and what both sides know of the engine's phase.
+//!
+//! Promise: a caller is refused at once when the queue is full; the writer sleeps without cost while it is empty.
+
+use crate::handle::Request;
+use std::collections::VecDeque;
+use std::sync::{
+    Condvar, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+};
+use std::time::Duration;
+
+/// Requests that may wait for the writer.
+pub(crate) const REQUESTS_MAX: usize = 65_536;
+
+/// What the engine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It takes requests.
+    Ready,
+    /// It takes nothing new and ends what waits.
+    Draining,
+    /// It has stopped.
+    Stopped,
+}
+
+/// What can be said of the engine without asking the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Whether the disk is full.
+    pub disk_full: bool,
+    /// Requests that wait for the writer.
+    pub queued: usize,
+    /// The last durable position.
+    pub durable: u64,
+    /// Bytes of the log on its medium.
+    pub log_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    phase: AtomicU8,
+    pub(crate) disk_full: AtomicBool,
+    pub(crate) durable: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    is_writer_asleep: bool,
+}
+
+impl Inbox {
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Ready,
+            1 => Phase::Draining,
+            _ => Phase::Stopped,
+        }
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        let number = match phase {
+            Phase::Ready => 0,
+            Phase::Draining => 1,
+            Phase::Stopped => 2,
+        };
+        self.phase.fetch_max(number, Ordering::AcqRel);
+        self.wake.notify_all();
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        Status {
+            phase: self.phase(),
+            disk_full: self.disk_full.load(Ordering::Relaxed),
+            queued: self.lock().requests.len(),
+            durable: self.durable.load(Ordering::Relaxed),
+            log_bytes: self.log_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Puts a request in; gives it back when the queue is full or nobody reads it any more.
+    pub(crate) fn push(&self, request: Request) -> Result<(), Request> {
+        let mut queue = self.lock();
+        // What gives something back is small, and refusing it would lose it.
+        let is_refusable = !request.is_release();
+        if self.phase() == Phase::Stopped || (is_refusable && queue.requests.len() >= REQUESTS_MAX) {
+            return Err(request);
+        }
+        queue.requests.push_back(request);
+        if queue.is_writer_asleep {
+            queue.is_writer_asleep = false;
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Moves up to `max` waiting requests to `taken`, after waiting at most `timeout` (`None` = for ever) for the first.
+    pub(crate) fn take(&self, taken: &mut Vec<Request>, max: usize, timeout: Option<Duration>) {
+        let mut queue = self.lock();
+        if queue.requests.is_empty() && self.phase() != Phase::Stopped && timeout != Some(Duration::ZERO) {
+            queue.is_writer_asleep = true;
+            queue = match timeout {
+                None => self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(timeout) => {
+                    self.wake.wait_timeout(queue, timeout).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            queue.is_writer_asleep = false;
+        }
+        let count = queue.requests.len().min(max);
+        taken.extend(queue.requests.drain(..count));
+    }
+
+    /// Drops what waits; their callers learn that the engine stopped.
+    pub(crate) fn clear(&self) {
+        let dropped = std::mem::take(&mut self.lock().requests);
+        drop(dropped);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A panicking holder leaves the queue whole: every change of it is one call.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,24 @@
+//! One thread, one order: the broker core at work over a durable log.
+//!
+//! Promise: callers ask through a bounded queue; a single writer decides, applies, appends and syncs, and answers only
+//! when what it says is durable. Nothing polls: whoever waits for a message, an event or a run's end is woken by the
+//! fact. What it does *not* know: HTTP, tokio, and any wall clock except through its [`Clock`].
+
+mod bodies;
+mod checkpoint;
+mod clock;
+mod error;
+mod handle;
+mod inbox;
+mod recovery;
+mod waiters;
+mod writer;
+
+pub use bodies::{Bodies, BodyError};
+pub use checkpoint::{Checkpoints, DiskCheckpoints, NoCheckpoints, ThreadedCheckpoints};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{EngineError, Refusal};
+pub use handle::{Broker, Consumer, Deliveries, OpenConsumer, Poll, Timeline, TimelineItem};
+pub use inbox::{Phase, Status};
+pub use recovery::{Recovery, recover};
+pub use writer::{Engine, EngineOptions, Writer, start};

@@ -1,0 +1,70 @@
+//! Recovery: the newest checkpoint, then the log behind it.
+//!
+//! Promise: the state that comes out is the one that applying the whole log would give; reading starts at the checkpoint,
+//! so a start costs checkpoint and tail, not history.
+
+use crate::EngineError;
+use crate::checkpoint::{Assembler, Checkpoints};
+use driftq_core::{Limits, Position, Record, State, apply};
+use driftq_log::LogReader;
+use std::ops::ControlFlow;
+
+/// What a start found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The checkpoint it began with; 0 without one.
+    pub checkpoint: u64,
+    /// Records applied behind it.
+    pub records: u64,
+    /// Topics that exist.
+    pub topics: u64,
+    /// Runs that are kept.
+    pub runs: u64,
+    /// What was passed over, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Rebuilds the state from the newest checkpoint and the log behind it.
+///
+/// # Errors
+///
+/// [`EngineError`] when the log or the checkpoint cannot be read.
+pub fn recover<R: LogReader>(
+    reader: &R,
+    checkpoints: &mut dyn Checkpoints,
+    limits: Limits,
+) -> Result<(State, Recovery), EngineError> {
+    let mut state = State::new(limits);
+    let mut recovery = Recovery::default();
+    let mut assembler = Assembler::default();
+    let mut unreadable = None;
+    let (at, warnings) = checkpoints.load(&mut |chunk| match assembler.take(chunk) {
+        Some(Ok(entity)) => state.adopt(entity),
+        Some(Err(error)) => unreadable = Some(error),
+        None => {}
+    })?;
+    if let Some(error) = unreadable {
+        return Err(error.into());
+    }
+    recovery.warnings = warnings;
+    recovery.checkpoint = at.map_or(0, |at| at.0);
+    let from = state.applied.next();
+    let mut failure = None;
+    reader.scan(driftq_log::Position(from.0), &mut |position, bytes| match Record::decode(bytes) {
+        Ok(record) => {
+            apply(&mut state, Position(position.0), &record);
+            recovery.records += 1;
+            ControlFlow::Continue(())
+        }
+        Err(source) => {
+            failure = Some(EngineError::Unreadable { position: position.0, source });
+            ControlFlow::Break(())
+        }
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    recovery.topics = state.topics.len() as u64;
+    recovery.runs = state.runs.len() as u64;
+    Ok((state, recovery))
+}

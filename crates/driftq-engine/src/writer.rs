@@ -1,0 +1,926 @@
+//! The writer: tick, take, decide, apply, append, sync, answer.
+//!
+//! Promise: one thread decides everything in one order. Answers wait until all they rest on is durable; deliveries go
+//! out as soon as the message is durable and their lease is written (its sync rides with the next group, or follows
+//! within 50 ms). A failed sync ends the writer: it answers nobody any more.
+
+use crate::bodies::holds_body;
+use crate::checkpoint::{Checkpoints, Progress};
+use crate::handle::{OpenConsumer, Request, Respond, held, timeline};
+use crate::inbox::{Inbox, Phase};
+use crate::recovery::recover;
+use crate::waiters::{Follower, Turn, Waiters, WaitingPoll, Wanted};
+use crate::{Bodies, Broker, Clock, EngineError, Poll, Recovery, Refusal};
+use driftq_core::{
+    Command, Delivery, Entropy, GroupId, Instant, LeaseMessages, Limits, MessageOf, Millis, OpenGroup,
+    Position, Record, Rejection, Reply, Started, State, TimeAdvanced, apply, decide, decide_due,
+};
+use driftq_log::{Batch, Log, LogError, Room};
+use futures_channel::oneshot;
+use std::sync::{Arc, atomic::Ordering};
+use std::time::Duration;
+
+/// Requests taken in one turn: as many as one sync should cover.
+const TURN_REQUESTS_MAX: usize = 1_024;
+/// Facts decided at once when much is due.
+const DUE_CHUNK: usize = 512;
+/// Chunks of due facts in one turn; the rest follows in the next, so that requests are not held up.
+const DUE_CHUNKS_MAX: usize = 8;
+/// How long a lease may be unsynced on an idle log.
+const LAZY_SYNC: Duration = Duration::from_millis(50);
+/// How long after the last write the durable mark is written.
+const MARK_AFTER: Duration = Duration::from_millis(50);
+/// How long the writer may sleep on a wall-clock time: a jump is seen within this.
+const WALL_SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How long a full disk is left alone before due work asks again.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+/// How long one wait for the log may last before it is asked again.
+const SYNC_WAIT: Duration = Duration::from_secs(60);
+/// Room that one turn's own bookkeeping may need, bytes and records.
+const TURN_ROOM: (usize, usize) = (2 * 1024 * 1024, 16_384);
+/// Bytes a record may take besides the texts of its command.
+const RECORD_OVERHEAD: usize = 2_048;
+/// Deliveries handed to one consumer at a time, so that others get their turn.
+const DELIVERIES_MAX: u32 = 64;
+
+/// How an engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Bounds and windows of the broker.
+    pub limits: Limits,
+    /// Where jitter begins.
+    pub seed: u64,
+    /// The release, for the log.
+    pub release: String,
+    /// Bytes of log after which a checkpoint is written.
+    pub checkpoint_bytes: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            seed: 0,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            checkpoint_bytes: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    /// The handle to it.
+    pub broker: Broker,
+    /// Resolves when the writer has ended: in order, or with the reason it had to stop.
+    pub ended: oneshot::Receiver<Result<(), EngineError>>,
+    /// What the start found.
+    pub recovery: Recovery,
+}
+
+/// Recovers the state and starts the writer on its own thread.
+///
+/// # Errors
+///
+/// [`EngineError`] when the log cannot be read or written.
+pub fn start<L, K, C>(log: L, checkpoints: K, clock: C, options: EngineOptions) -> Result<Engine, EngineError>
+where
+    L: Log + 'static,
+    K: Checkpoints,
+    C: Clock,
+{
+    let (mut writer, recovery) = Writer::open(log, checkpoints, clock, options)?;
+    let broker = writer.broker();
+    let (tell, ended) = oneshot::channel();
+    let run = move || {
+        let result = writer.run();
+        let inbox = Arc::clone(&writer.inbox);
+        let result = result.and_then(|()| writer.close());
+        inbox.enter(Phase::Stopped);
+        inbox.clear();
+        let _nobody_listens = tell.send(result);
+    };
+    std::thread::Builder::new().name("driftq-writer".to_owned()).spawn(run).map_err(EngineError::Thread)?;
+    Ok(Engine { broker, ended, recovery })
+}
+
+/// An answer that waits until the log is durable up to `needs`.
+struct Answer {
+    needs: Position,
+    send: Box<dyn FnOnce() + Send>,
+}
+
+/// The writer. In production it runs on its own thread; a simulation turns it by hand.
+pub struct Writer<L: Log, K, C> {
+    state: State,
+    log: L,
+    checkpoints: K,
+    clock: C,
+    options: EngineOptions,
+    inbox: Arc<Inbox>,
+    bodies: Arc<Bodies>,
+    waiters: Waiters,
+    taken: Vec<Request>,
+    batch: Batch,
+    answers: Vec<Answer>,
+    /// Core time when this start's monotonic clock stood at `began`.
+    base: Instant,
+    began: Duration,
+    /// The last record that is more than a lease.
+    binding: Position,
+    durable: Position,
+    draws: u64,
+    retried_until: Instant,
+    lazy_sync_at: Option<Duration>,
+    mark_at: Option<Duration>,
+    room: Option<Room>,
+    room_checked: Duration,
+    has_due_left: bool,
+    is_stopping: bool,
+    checkpoint: Option<Progress>,
+    checkpoint_log_bytes: u64,
+    appended_bytes: u64,
+}
+
+impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
+    /// Recovers the state and records the start.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] when the log cannot be read or written.
+    pub fn open(
+        log: L,
+        mut checkpoints: K,
+        clock: C,
+        options: EngineOptions,
+    ) -> Result<(Self, Recovery), EngineError> {
+        let reader = log.reader();
+        let (state, recovery) = recover(&reader, &mut checkpoints, options.limits)?;
+        let last = Position(log.last().0);
+        if state.applied != last && last != Position(0) {
+            return Err(EngineError::Order { expected: last.0, got: state.applied.0 });
+        }
+        let began = clock.monotonic();
+        let mut writer = Self {
+            base: state.now,
+            retried_until: Instant(0),
+            durable: Position(log.durable().0),
+            binding: last,
+            state,
+            log,
+            checkpoints,
+            clock,
+            options,
+            inbox: Arc::new(Inbox::default()),
+            bodies: Arc::new(Bodies::new(reader)),
+            waiters: Waiters::default(),
+            taken: Vec::new(),
+            batch: Batch::new(),
+            answers: Vec::new(),
+            began,
+            draws: 0,
+            lazy_sync_at: None,
+            mark_at: None,
+            room: Some(Room::Growth),
+            room_checked: began,
+            has_due_left: false,
+            is_stopping: false,
+            checkpoint: None,
+            checkpoint_log_bytes: 0,
+            appended_bytes: 0,
+        };
+        writer.record_start()?;
+        Ok((writer, recovery))
+    }
+
+    fn record_start(&mut self) -> Result<(), EngineError> {
+        self.find_room(0, 0)?;
+        let started = Started { epoch: self.log.epoch().0, release: self.options.release.clone() };
+        self.commit(vec![Record::Started(started)])?;
+        self.advance_time()?;
+        self.flush()?;
+        self.sync()
+    }
+
+    /// A handle to this writer.
+    #[must_use]
+    pub fn broker(&self) -> Broker {
+        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies) }
+    }
+
+    /// The state, for checkers.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Turns until it is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]: the log failed, nobody is answered any more.
+    pub fn run(&mut self) -> Result<(), EngineError> {
+        while !self.is_stopping {
+            let wait = self.next_wake();
+            let mut taken = std::mem::take(&mut self.taken);
+            self.inbox.take(&mut taken, TURN_REQUESTS_MAX, wait);
+            self.taken = taken;
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Takes what waits in the queue and turns once; for a simulation.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`]: the log failed, nobody is answered any more.
+    pub fn step(&mut self) -> Result<(), EngineError> {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.inbox.take(&mut taken, TURN_REQUESTS_MAX, Some(Duration::ZERO));
+        self.taken = taken;
+        self.turn()
+    }
+
+    /// Whether it was told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping
+    }
+
+    /// Ends in order: synced, with a clean mark.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] when the log failed.
+    pub fn close(mut self) -> Result<(), EngineError> {
+        self.flush()?;
+        self.sync()?;
+        self.answer_ready();
+        self.log.close()?;
+        Ok(())
+    }
+
+    /// One turn.
+    fn turn(&mut self) -> Result<(), EngineError> {
+        let requests = std::mem::take(&mut self.taken);
+        let changes = requests.iter().any(changes_state);
+        let (bytes, records) = requests.iter().map(size_of).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        if changes || self.is_due() {
+            self.find_room(bytes, records)?;
+            if self.room.is_some() {
+                self.advance_time()?;
+                self.decide_due()?;
+            }
+        }
+        for request in requests {
+            self.handle(request)?;
+        }
+        self.end_waits();
+        self.serve()?;
+        self.flush()?;
+        self.answer_ready();
+        if self.wants_sync() {
+            self.sync()?;
+            self.answer_ready();
+        }
+        self.tell_news();
+        self.rest()?;
+        self.step_checkpoint();
+        Ok(())
+    }
+
+    // --- time -------------------------------------------------------------------------------------------------
+
+    fn instant(&self) -> Instant {
+        let elapsed = self.clock.monotonic().saturating_sub(self.began);
+        self.base.after(Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    fn advance_time(&mut self) -> Result<(), EngineError> {
+        let (now, wall) = (self.instant(), self.clock.wall());
+        if now > self.state.now || wall != self.state.wall {
+            self.commit(vec![Record::TimeAdvanced(TimeAdvanced { now: now.max(self.state.now), wall })])?;
+        }
+        let past = std::mem::replace(&mut self.retried_until, self.state.now);
+        let groups: Vec<GroupId> = self.state.retries_due(past).collect();
+        for group in groups {
+            self.waiters.wake_group(group);
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let (now, wall) = (self.instant(), self.clock.wall());
+        self.has_due_left
+            || self.state.next_instant(self.retried_until).is_some_and(|at| at <= now)
+            || self.state.next_wall().is_some_and(|at| at <= wall)
+    }
+
+    fn decide_due(&mut self) -> Result<(), EngineError> {
+        self.has_due_left = false;
+        for _ in 0..DUE_CHUNKS_MAX {
+            let entropy = self.draw();
+            let waiters = &self.waiters;
+            let records = decide_due(&self.state, entropy, DUE_CHUNK, &|group| waiters.is_open(group));
+            if records.is_empty() {
+                return Ok(());
+            }
+            self.commit(records)?;
+        }
+        self.has_due_left = true;
+        Ok(())
+    }
+
+    /// How long the writer may sleep; `None` = until it is asked.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        if self.has_due_left || self.checkpoint.as_ref().is_some_and(|progress| progress.needs.is_none()) {
+            return Some(Duration::ZERO);
+        }
+        let mono = self.clock.monotonic();
+        let until = |at: Duration| at.saturating_sub(mono);
+        if self.room.is_none() {
+            return Some(until(self.room_checked + FULL_RETRY));
+        }
+        let now = self.instant();
+        let core =
+            self.state.next_instant(self.retried_until).map(|at| Duration::from_millis(now.until(at).0));
+        let wall = self
+            .state
+            .next_wall()
+            .map(|at| Duration::from_millis(self.clock.wall().until(at).0).min(WALL_SLEEP_MAX));
+        let ends = [self.lazy_sync_at, self.mark_at, self.waiters.next_end()];
+        let ends = ends.into_iter().flatten().map(until).min();
+        [core, wall, ends].into_iter().flatten().min()
+    }
+
+    fn draw(&mut self) -> Entropy {
+        self.draws += 1;
+        Entropy(self.options.seed).nth(self.draws)
+    }
+
+    // --- room -------------------------------------------------------------------------------------------------
+
+    /// Makes sure that this turn's facts fit, or learns what does.
+    fn find_room(&mut self, bytes: usize, records: usize) -> Result<(), EngineError> {
+        self.room_checked = self.clock.monotonic();
+        self.room = None;
+        for (room, extra, count) in [(Room::Growth, bytes, records), (Room::Settlement, bytes, records)] {
+            match self.log.reserve(TURN_ROOM.0 + extra, TURN_ROOM.1 + count, room) {
+                Ok(()) => {
+                    self.room = Some(room);
+                    break;
+                }
+                Err(LogError::Full { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.inbox.disk_full.store(self.room != Some(Room::Growth), Ordering::Relaxed);
+        Ok(())
+    }
+
+    // --- requests ---------------------------------------------------------------------------------------------
+
+    fn handle(&mut self, request: Request) -> Result<(), EngineError> {
+        match request {
+            Request::Command { command, respond } => self.command(command, respond),
+            Request::OpenConsumer { id, open, respond } => {
+                let opened = self.open_group(&open)?;
+                let opened = opened.map(|group| {
+                    let topic = self.state.groups.get(&group).map(|group| group.topic).unwrap_or_default();
+                    self.waiters.open_stream(id, open, group, topic);
+                });
+                self.answer(respond, opened);
+                Ok(())
+            }
+            Request::Pull { id, max, bytes_max, respond } => {
+                self.pull(id, Wanted { max, bytes_max, respond });
+                Ok(())
+            }
+            Request::CloseConsumer { id } => {
+                self.waiters.close_stream(id);
+                Ok(())
+            }
+            Request::Poll { poll, respond } => self.poll(poll, respond),
+            Request::GiveBack { held } => self.give_back(held),
+            Request::Look(look) => {
+                let tell = look(&self.state);
+                self.answers.push(Answer { needs: self.state.applied, send: tell });
+                Ok(())
+            }
+            Request::Follow { run, after, max, bytes_max, respond } => {
+                self.follow(Follower { run, after, max, bytes_max, respond });
+                Ok(())
+            }
+            Request::RunEnd { run, wait, respond } => {
+                self.run_end(&run, wait, respond);
+                Ok(())
+            }
+            Request::Drain => {
+                self.drain();
+                Ok(())
+            }
+            Request::Stop => {
+                self.drain();
+                self.is_stopping = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, respond: Respond<Reply>) -> Result<(), EngineError> {
+        if let Some(refusal) = self.refusal(&command) {
+            self.answer(respond, Err(refusal));
+            return Ok(());
+        }
+        let entropy = self.draw();
+        let answer = match decide(&self.state, entropy, command) {
+            Ok((records, reply)) => {
+                self.commit(records)?;
+                Ok(reply)
+            }
+            Err(rejection) => Err(Refusal::Rejected(rejection)),
+        };
+        self.answer(respond, answer);
+        Ok(())
+    }
+
+    /// Why a command is not even decided.
+    fn refusal(&self, command: &Command) -> Option<Refusal> {
+        let grows = grows(command);
+        let max = self.log.limits().frame_bytes_max / 2;
+        if grows && self.inbox.phase() != Phase::Ready {
+            Some(Refusal::Draining)
+        } else if self.room.is_none() || (grows && self.room == Some(Room::Settlement)) {
+            Some(Refusal::DiskFull)
+        } else if command_bytes(command) > max {
+            Some(Refusal::TooLarge { max })
+        } else {
+            None
+        }
+    }
+
+    fn answer<T: Send + 'static>(&mut self, respond: Respond<T>, answer: Result<T, Refusal>) {
+        let send = Box::new(move || {
+            // A caller that went away needs no answer.
+            let _gone = respond.send(answer);
+        });
+        self.answers.push(Answer { needs: self.state.applied, send });
+    }
+
+    fn open_group(&mut self, open: &OpenConsumer) -> Result<Result<GroupId, Refusal>, EngineError> {
+        if self.inbox.phase() != Phase::Ready {
+            return Ok(Err(Refusal::Draining));
+        }
+        let known = self.state.group(&open.topic, &open.group).map(|group| group.id);
+        if let Some(group) = known {
+            return Ok(Ok(group));
+        }
+        let command = Command::OpenGroup(OpenGroup {
+            topic: open.topic.clone(),
+            group: open.group.clone(),
+            start: open.start,
+        });
+        if let Some(refusal) = self.refusal(&command) {
+            return Ok(Err(refusal));
+        }
+        match decide(&self.state, Entropy(0), command) {
+            Ok((records, Reply::Group { group, .. })) => {
+                self.commit(records)?;
+                Ok(Ok(group))
+            }
+            Ok((_, other)) => unreachable!("opening a group was answered with {other:?}"),
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
+    fn pull(&mut self, id: u64, wanted: Wanted) {
+        if !self.waiters.streams.contains_key(&id) {
+            let gone = Rejection::UnknownGroup { topic: String::new(), group: String::new() };
+            self.answer(wanted.respond, Err(gone.into()));
+        } else if self.inbox.phase() == Phase::Ready {
+            self.waiters.pull(id, wanted);
+        } else {
+            self.answer(wanted.respond, Ok(Vec::new()));
+        }
+    }
+
+    fn poll(&mut self, poll: Poll, respond: Respond<Vec<Delivery>>) -> Result<(), EngineError> {
+        if self.inbox.phase() != Phase::Ready {
+            self.answer(respond, Ok(Vec::new()));
+            return Ok(());
+        }
+        let group = match self.open_group(&poll.consumer)? {
+            Ok(group) => group,
+            Err(refusal) => {
+                self.answer(respond, Err(refusal));
+                return Ok(());
+            }
+        };
+        let topic = self.state.groups.get(&group).map(|group| group.topic).unwrap_or_default();
+        let wanted = Wanted { max: poll.consumer.max_in_flight, bytes_max: poll.bytes_max, respond };
+        let until = self.clock.monotonic() + Duration::from_millis(poll.wait.0);
+        self.waiters.add_poll(WaitingPoll { open: poll.consumer, group, topic, wanted, until });
+        if poll.wait == Millis(0) {
+            // It takes what is there now, or nothing.
+            self.serve()?;
+            self.end_waits();
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, held: Vec<driftq_core::Held>) -> Result<(), EngineError> {
+        if self.room.is_none() {
+            return Ok(());
+        }
+        if let Ok((records, _)) = decide(&self.state, Entropy(0), Command::GiveBack(held)) {
+            self.commit(records)?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, follower: Follower) {
+        let found = self.state.run(&follower.run);
+        let Some(run) = found else {
+            let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
+            self.answer(follower.respond, Err(unknown.into()));
+            return;
+        };
+        let topic = run.timeline;
+        let piece = timeline(&self.state, run, follower.after, follower.max, follower.bytes_max);
+        let Some(piece) = piece else {
+            let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
+            self.answer(follower.respond, Err(unknown.into()));
+            return;
+        };
+        let has_answer = !piece.items.is_empty() || follower.after != piece.last_seq;
+        if has_answer || self.inbox.phase() != Phase::Ready {
+            self.answer(follower.respond, Ok(piece));
+        } else {
+            self.waiters.follow(topic, follower);
+        }
+    }
+
+    fn run_end(&mut self, run: &driftq_core::RunId, wait: Millis, respond: Respond<()>) {
+        match self.state.run(run) {
+            None => {
+                let unknown = Rejection::UnknownRun(run.as_str().to_owned());
+                self.answer(respond, Err(unknown.into()));
+            }
+            Some(found)
+                if found.status.is_terminal() || wait == Millis(0) || self.inbox.phase() != Phase::Ready =>
+            {
+                self.answer(respond, Ok(()));
+            }
+            Some(found) => {
+                let until = self.clock.monotonic() + Duration::from_millis(wait.0);
+                self.waiters.await_end(found.no, until, respond);
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.inbox.enter(Phase::Draining);
+        for wanted in self.waiters.take_all_wanted() {
+            self.answer(wanted.respond, Ok(Vec::new()));
+        }
+        for follower in self.waiters.take_followers() {
+            self.follow(follower);
+        }
+        for respond in self.waiters.take_late_callers(Duration::MAX) {
+            self.answer(respond, Ok(()));
+        }
+    }
+
+    // --- deliveries -------------------------------------------------------------------------------------------
+
+    fn serve(&mut self) -> Result<(), EngineError> {
+        if self.room.is_none() {
+            return Ok(());
+        }
+        loop {
+            let dirty = self.waiters.take_dirty();
+            if dirty.is_empty() {
+                return Ok(());
+            }
+            for group in dirty {
+                while let Some(turn) = self.waiters.front(group) {
+                    if !self.lease(group, turn)? {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leases to the first in a group's queue; answers whether to go on with the group.
+    fn lease(&mut self, group: GroupId, turn: Turn) -> Result<bool, EngineError> {
+        let Some(ask) = self.lease_command(group, turn) else { return Ok(false) };
+        let entropy = self.draw();
+        let needs = self.binding;
+        match decide(&self.state, entropy, Command::Lease(ask)) {
+            Ok((records, Reply::Leased(deliveries))) => {
+                let has_facts = !records.is_empty();
+                self.commit(records)?;
+                if deliveries.is_empty() {
+                    return Ok(has_facts);
+                }
+                self.hand_out(group, turn, deliveries, needs);
+                Ok(true)
+            }
+            Ok((_, other)) => unreachable!("a lease was answered with {other:?}"),
+            Err(rejection) => {
+                if let Some(wanted) = self.take_wanted(group, turn) {
+                    self.answer(wanted.respond, Err(rejection.into()));
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn lease_command(&self, group: GroupId, turn: Turn) -> Option<LeaseMessages> {
+        let (open, max, bytes_max) = match turn {
+            Turn::Stream(id) => {
+                let stream = self.waiters.streams.get(&id)?;
+                let wanted = stream.wanted.as_ref()?;
+                let free = stream.open.max_in_flight.saturating_sub(stream.in_flight);
+                (&stream.open, wanted.max.min(free).min(DELIVERIES_MAX), wanted.bytes_max)
+            }
+            Turn::Poll(id) => {
+                let poll = self.waiters.polls.get(&id)?;
+                (&poll.open, poll.wanted.max, poll.wanted.bytes_max)
+            }
+        };
+        Some(LeaseMessages {
+            group,
+            owner: open.owner.clone(),
+            lease: open.lease,
+            max,
+            bytes_max,
+            worker_version: open.worker_version.clone(),
+        })
+    }
+
+    fn take_wanted(&mut self, group: GroupId, turn: Turn) -> Option<Wanted> {
+        self.waiters.pop(group);
+        match turn {
+            Turn::Stream(id) => self.waiters.streams.get_mut(&id)?.wanted.take(),
+            Turn::Poll(id) => self.waiters.remove_poll(id).map(|poll| poll.wanted),
+        }
+    }
+
+    fn hand_out(&mut self, group: GroupId, turn: Turn, deliveries: Vec<Delivery>, needs: Position) {
+        let Some(wanted) = self.take_wanted(group, turn) else { return };
+        if let Turn::Stream(id) = turn {
+            let of = |d: &Delivery| MessageOf { group, partition: d.at.partition, offset: d.at.offset };
+            self.waiters.hold(id, deliveries.iter().map(of));
+        }
+        let inbox = Arc::clone(&self.inbox);
+        let send = Box::new(move || {
+            if let Err(Ok(untaken)) = wanted.respond.send(Ok(deliveries)) {
+                // Nobody is there to take them: they come back as if they had never left.
+                let _stopped = inbox.push(Request::GiveBack { held: held(untaken.iter()) });
+            }
+        });
+        self.answers.push(Answer { needs, send });
+    }
+
+    fn end_waits(&mut self) {
+        let now = self.clock.monotonic();
+        for poll in self.waiters.take_ended_polls(now) {
+            self.answer(poll.wanted.respond, Ok(Vec::new()));
+        }
+        for respond in self.waiters.take_late_callers(now) {
+            self.answer(respond, Ok(()));
+        }
+    }
+
+    // --- the log ----------------------------------------------------------------------------------------------
+
+    /// Applies facts and queues them for the log. They are one transition: one frame holds them all.
+    fn commit(&mut self, records: Vec<Record>) -> Result<(), EngineError> {
+        if self.batch.bytes() > self.log.limits().frame_bytes_best {
+            self.flush()?;
+        }
+        for record in records {
+            let position = self.state.applied.next();
+            let before = self.batch.bytes();
+            self.batch.push_with(|out| record.encode(out));
+            apply(&mut self.state, position, &record);
+            self.waiters.observe(&record);
+            if is_binding(&record) {
+                self.binding = position;
+            }
+            if holds_body(&record) {
+                self.bodies.keep(position, Arc::new(record), self.batch.bytes() - before);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.appended_bytes += self.batch.bytes() as u64;
+        let last = self.log.append(&self.batch)?;
+        if last.0 != self.state.applied.0 {
+            return Err(EngineError::Order { expected: self.state.applied.0, got: last.0 });
+        }
+        self.batch.clear();
+        self.inbox.log_bytes.store(self.log.bytes(), Ordering::Relaxed);
+        self.durable = Position(self.log.durable().0);
+        Ok(())
+    }
+
+    fn wants_sync(&self) -> bool {
+        let is_answer_waiting = self.answers.iter().any(|answer| answer.needs > self.durable);
+        let is_lease_old = self.lazy_sync_at.is_some_and(|at| at <= self.clock.monotonic());
+        is_answer_waiting || is_lease_old || (self.waiters.has_news() && self.durable < self.state.applied)
+    }
+
+    fn sync(&mut self) -> Result<(), EngineError> {
+        while self.durable < self.state.applied {
+            let past = driftq_log::Position(self.state.applied.0 - 1);
+            self.durable = Position(self.log.wait(past, SYNC_WAIT)?.0);
+        }
+        self.inbox.durable.store(self.durable.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn answer_ready(&mut self) {
+        let durable = self.durable;
+        let mut waiting = Vec::new();
+        for answer in self.answers.drain(..) {
+            if answer.needs <= durable {
+                (answer.send)();
+            } else {
+                waiting.push(answer);
+            }
+        }
+        self.answers = waiting;
+    }
+
+    /// Wakes readers of changed timelines and callers whose run has ended, now that it is durable.
+    fn tell_news(&mut self) {
+        if !self.waiters.has_news() || self.durable < self.state.applied {
+            return;
+        }
+        for follower in self.waiters.take_news() {
+            if !follower.respond.is_canceled() {
+                self.follow(follower);
+            }
+        }
+        for respond in self.waiters.take_ended_runs() {
+            self.answer(respond, Ok(()));
+        }
+        self.answer_ready();
+    }
+
+    /// Notes when the log has to be synced or marked although nobody asks.
+    fn rest(&mut self) -> Result<(), EngineError> {
+        let now = self.clock.monotonic();
+        if self.durable < self.state.applied {
+            self.lazy_sync_at.get_or_insert(now + LAZY_SYNC);
+            self.mark_at = None;
+            return Ok(());
+        }
+        self.lazy_sync_at = None;
+        match self.mark_at {
+            Some(at) if at <= now => {
+                self.mark_at = None;
+                match self.log.mark() {
+                    Ok(()) | Err(LogError::Full { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Some(_) => {}
+            None if self.appended_bytes > 0 => self.mark_at = Some(now + MARK_AFTER),
+            None => {}
+        }
+        if self.mark_at.is_none() {
+            self.checkpoint_log_bytes += std::mem::take(&mut self.appended_bytes);
+        }
+        Ok(())
+    }
+
+    fn step_checkpoint(&mut self) {
+        // A checkpoint that fails is tried again after as many bytes; the one before and the log are enough.
+        let _outcome = self.checkpoints.finished();
+        if let Some(mut progress) = self.checkpoint.take() {
+            match progress.needs {
+                None => progress.step(&self.state, &mut self.checkpoints),
+                Some(needs) if needs <= self.durable => {
+                    self.checkpoints.commit();
+                    return;
+                }
+                Some(_) => {}
+            }
+            self.checkpoint = Some(progress);
+        } else if self.checkpoint_log_bytes + self.appended_bytes >= self.options.checkpoint_bytes {
+            self.checkpoint_log_bytes = 0;
+            self.appended_bytes = 0;
+            self.checkpoint = Some(Progress::begin(&self.state, &mut self.checkpoints));
+        }
+    }
+}
+
+/// Whether a request may change the state.
+fn changes_state(request: &Request) -> bool {
+    match request {
+        Request::Look(_)
+        | Request::Follow { .. }
+        | Request::RunEnd { .. }
+        | Request::CloseConsumer { .. } => false,
+        Request::Command { .. }
+        | Request::OpenConsumer { .. }
+        | Request::Pull { .. }
+        | Request::Poll { .. }
+        | Request::GiveBack { .. }
+        | Request::Drain
+        | Request::Stop => true,
+    }
+}
+
+/// Whether a fact is more than a lease and its echo: what is told must not be forgotten by a power cut.
+fn is_binding(record: &Record) -> bool {
+    match record {
+        Record::Delivered(_) | Record::GivenBack(_) | Record::TimeAdvanced(_) => false,
+        Record::EventAppended(fact) => !matches!(fact.event, driftq_core::Event::Received { .. }),
+        _ => true,
+    }
+}
+
+/// Whether a command adds work, so that a full disk or a draining broker refuses it.
+fn grows(command: &Command) -> bool {
+    match command {
+        Command::CreateTopic(_)
+        | Command::Produce(_)
+        | Command::OpenGroup(_)
+        | Command::CreateRun(_)
+        | Command::AppendEvents(_)
+        | Command::ReplayRun(_)
+        | Command::Redrive(_) => true,
+        Command::Lease(_)
+        | Command::Ack(_)
+        | Command::Nack(_)
+        | Command::Extend(_)
+        | Command::GiveBack(_)
+        | Command::StoreStep(_)
+        | Command::CancelRun(_)
+        | Command::Discard(_) => false,
+    }
+}
+
+/// Bytes of texts that a command brings.
+fn command_bytes(command: &Command) -> usize {
+    match command {
+        Command::Produce(messages) => {
+            messages.iter().map(|message| message.content.len() + RECORD_OVERHEAD).sum()
+        }
+        Command::CreateRun(create) => create.input.len(),
+        Command::AppendEvents(append) => {
+            append.events.iter().map(|event| event.json.len() + RECORD_OVERHEAD).sum()
+        }
+        Command::StoreStep(store) => store.output.len(),
+        Command::Ack(ack) => ack.result.as_ref().map_or(0, Vec::len),
+        Command::Nack(nack) => nack.error.message.len() + nack.error.stack.as_ref().map_or(0, String::len),
+        Command::ReplayRun(replay) => match &replay.input {
+            driftq_core::NewInput::Same => 0,
+            driftq_core::NewInput::Whole(input) | driftq_core::NewInput::Patched { input, .. } => input.len(),
+        },
+        Command::Redrive(redrive) => redrive.value.as_ref().map_or(0, Vec::len),
+        Command::CreateTopic(_)
+        | Command::OpenGroup(_)
+        | Command::Lease(_)
+        | Command::Extend(_)
+        | Command::GiveBack(_)
+        | Command::CancelRun(_)
+        | Command::Discard(_) => 0,
+    }
+}
+
+/// What a request may need of the log, bytes and records.
+fn size_of(request: &Request) -> (usize, usize) {
+    const RECORDS: usize = 8;
+    match request {
+        Request::Command { command, .. } => {
+            let records = match command {
+                Command::Produce(messages) => messages.len() * 2,
+                Command::AppendEvents(append) => append.events.len(),
+                _ => 0,
+            };
+            (command_bytes(command) + RECORDS * RECORD_OVERHEAD, records + RECORDS)
+        }
+        Request::OpenConsumer { .. } | Request::Pull { .. } | Request::Poll { .. } => {
+            (RECORD_OVERHEAD, RECORDS)
+        }
+        Request::GiveBack { held } => (held.len() * 64, held.len()),
+        Request::CloseConsumer { .. }
+        | Request::Look(_)
+        | Request::Follow { .. }
+        | Request::RunEnd { .. }
+        | Request::Drain
+        | Request::Stop => (0, 0),
+    }
+}

@@ -1,0 +1,5 @@
+//! The engine on a faulty disk and a clock that is moved by hand.
+
+mod durability;
+mod harness;
+mod waiting;
