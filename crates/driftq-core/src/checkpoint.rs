@@ -130,7 +130,10 @@ impl State {
                     lease,
                 };
             }
-            Entity::Topic(topic) => self.adopt_topic(topic),
+            Entity::Topic(mut topic) => {
+                topic.index_traits();
+                self.adopt_topic(topic);
+            }
             Entity::Group(group) => self.adopt_group(group),
             Entity::Run(run) => self.adopt_run(run),
             Entity::Keys(keys) => self.keys = keys,

@@ -300,8 +300,7 @@ pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupC
 pub(crate) fn apply_touched(state: &mut State, position: Position, group: GroupId, at: Instant) {
     let Some(found) = state.group_effect(group, position) else { return };
     found.used_at = found.used_at.max(at);
-    let from = found.used_at.max(found.armed);
-    state.rearm(group, from);
+    state.rearm(group, state.now);
 }
 
 pub(crate) fn apply_forgotten(state: &mut State, group: GroupId) {

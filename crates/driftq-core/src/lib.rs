@@ -38,7 +38,7 @@ pub use check::check;
 pub use checkpoint::{CheckpointError, Entity, EntityId};
 pub use command::*;
 pub use dead_letter::{AttemptRef, DeadLetterState, HISTORY_NEWEST_MAX};
-pub use event::{Event, FailureCause};
+pub use event::{Event, FailureCause, ReplayRequested};
 pub use group::{Group, Lease, Pending, Progress, Waiting};
 pub use idempotency::{KeyDigest, KeyWindow};
 pub use names::*;

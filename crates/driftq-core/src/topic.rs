@@ -40,11 +40,13 @@ pub struct Topic {
     pub partitions: Vec<Partition>,
     traits: Vec<Traits>,
     #[serde(skip)]
+    traits_numbers: BTreeMap<Traits, u32>,
+    #[serde(skip)]
     pub(crate) groups: BTreeMap<GroupName, GroupId>,
 }
 
 /// What many messages have in common; each combination is kept once a topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Traits {
     pub(crate) policy: Option<RetryPolicy>,
     pub(crate) tenant: Option<TenantId>,
@@ -118,7 +120,16 @@ impl Topic {
         applied: Position,
     ) -> Self {
         let partitions = (0..partitions).map(|_| Partition::default()).collect();
-        Self { id, name, kind, applied, partitions, traits: Vec::new(), groups: BTreeMap::new() }
+        Self {
+            id,
+            name,
+            kind,
+            applied,
+            partitions,
+            traits: Vec::new(),
+            traits_numbers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        }
     }
 
     /// How many partitions.
@@ -170,13 +181,18 @@ impl Topic {
         if traits == Traits::default() {
             return 0;
         }
-        // Newest first: producers repeat what they did last.
-        let found = self.traits.iter().rposition(|kept| *kept == traits);
-        let index = found.unwrap_or_else(|| {
-            self.traits.push(traits);
-            self.traits.len() - 1
-        });
-        u32::try_from(index + 1).unwrap_or(0)
+        if let Some(number) = self.traits_numbers.get(&traits) {
+            return *number;
+        }
+        self.traits.push(traits.clone());
+        let number = u32::try_from(self.traits.len()).expect("a topic has fewer combinations than messages");
+        self.traits_numbers.insert(traits, number);
+        number
+    }
+
+    /// Derives what is not written to a checkpoint.
+    pub(crate) fn index_traits(&mut self) {
+        self.traits_numbers = self.traits.iter().cloned().zip(1..).collect();
     }
 
     /// Appends one entry; `due` keeps it out of the visible sequence until then.

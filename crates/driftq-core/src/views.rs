@@ -4,10 +4,11 @@
 //! look and says where to go on.
 
 use crate::{
-    DeadLetterState, Group, GroupName, MessageAt, PartitionId, Position, Run, RunNo, RunStatus, State,
-    TenantId, TopicId, TopicName, WorkflowName,
+    DeadLetterState, Group, GroupName, MessageAt, Offset, PartitionId, Position, Run, RunNo, RunStatus,
+    State, TenantId, TopicId, TopicName, WorkflowName,
 };
 use alloc::{string::String, vec::Vec};
+use core::ops::Bound;
 
 /// How many entries a filtered page looks at.
 pub const SCAN_MAX: usize = 10_000;
@@ -125,10 +126,16 @@ impl State {
 
     fn open_dead_letters(&self, topic: TopicId, after: Option<MessageAt>) -> impl Iterator<Item = MessageAt> {
         let partitions = self.topics.get(&topic).map_or(&[][..], |topic| &topic.partitions);
-        partitions.iter().enumerate().flat_map(move |(index, partition)| {
-            let partition_id = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
-            let at = move |offset| MessageAt { topic, partition: partition_id, offset };
-            partition.open_dead_letters().map(at).filter(move |at| after.is_none_or(|after| *at > after))
+        let least = after.filter(|after| after.topic == topic);
+        partitions.iter().zip(0..).flat_map(move |(partition, index)| {
+            let id = PartitionId(index);
+            let from = match least {
+                Some(after) if id < after.partition => Bound::Excluded(Offset(u64::MAX)),
+                Some(after) if id == after.partition => Bound::Excluded(after.offset),
+                Some(_) | None => Bound::Unbounded,
+            };
+            let open = partition.open_dead.range((from, Bound::Unbounded));
+            open.map(move |offset| MessageAt { topic, partition: id, offset: *offset })
         })
     }
 }
