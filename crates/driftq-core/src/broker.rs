@@ -31,7 +31,7 @@ pub fn decide(state: &State, entropy: Entropy, command: Command) -> Result<(Vec<
         Command::CreateRun(create) => run::decide_create(&mut draft, *create)?,
         Command::AppendEvents(append) => run::decide_events(&mut draft, append)?,
         Command::StoreStep(store) => run::decide_step(&mut draft, *store)?,
-        Command::ReplayRun(replay) => run_replay::decide_replay(&mut draft, *replay)?,
+        Command::ReplayRun(replay) => run_replay::decide_replay(&mut draft, *replay, None)?,
         Command::CancelRun(cancel) => run::decide_cancel(&mut draft, cancel)?,
         Command::Redrive(redrive) => redrive::decide_redrive(&mut draft, *redrive)?,
         Command::Discard(discard) => return dead_letter::decide_discard(state, discard),

@@ -545,6 +545,8 @@ pub struct RunReplayed {
     pub command: MessageAt,
     /// When, wall clock.
     pub wall: WallTime,
+    /// The idempotency key of the redrive that asked for it.
+    pub key: Option<KeyMark>,
 }
 
 /// A run's input.

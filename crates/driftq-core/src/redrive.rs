@@ -18,11 +18,14 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
     let state = draft.state;
     let (at, dead) = find(state, &redrive.dead_letter)?;
     let key = redrive.idempotency.as_ref().map(|key| idempotency::mark(key, Scope::Redrive(at)));
-    if let Some(mark) = &key
-        && let Some(KeyHit::Message(to)) = find_key(draft, mark)?
-    {
-        let topic = name_of(draft, to);
-        return Ok(Reply::Redriven { to, topic });
+    if let Some(mark) = &key {
+        match (find_key(draft, mark)?, &dead.closed) {
+            (Some(KeyHit::Message(to)), _) => return Ok(Reply::Redriven { to, topic: name_of(draft, to) }),
+            (Some(KeyHit::Run(run)), Some(Closing::Replayed { replay_seq })) => {
+                return Ok(Reply::RunReplayed { run, replay_seq: *replay_seq });
+            }
+            (Some(KeyHit::Run(_)), _) | (None, _) => {}
+        }
     }
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
@@ -41,6 +44,7 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
                 fresh: false,
                 actor: redrive.actor,
             },
+            key,
         );
     }
     let original = state.topics.get(&dead.original.topic);

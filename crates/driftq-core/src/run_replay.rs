@@ -5,14 +5,20 @@
 
 use crate::draft::Draft;
 use crate::event::ReplayRequested;
+use crate::idempotency::{self, KeyHit};
+use crate::produce::make_room_for_key;
 use crate::run::{Run, RunStatus, command_message, find_run};
 use crate::{
-    Attempt, Body, Closing, DeadLetterClosed, Event, NewInput, Position, Record, Rejection, Replay,
+    Attempt, Body, Closing, DeadLetterClosed, Event, KeyMark, NewInput, Position, Record, Rejection, Replay,
     ReplayRun, Reply, RunInput, RunOf, RunReplayed, State, StepName,
 };
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
-pub(crate) fn decide_replay(draft: &mut Draft<'_>, replay: ReplayRun) -> Result<Reply, Rejection> {
+pub(crate) fn decide_replay(
+    draft: &mut Draft<'_>,
+    replay: ReplayRun,
+    key: Option<KeyMark>,
+) -> Result<Reply, Rejection> {
     let state = draft.state;
     let run = find_run(state, &replay.run_id)?;
     if !run.status.is_terminal() {
@@ -34,6 +40,9 @@ pub(crate) fn decide_replay(draft: &mut Draft<'_>, replay: ReplayRun) -> Result<
     let before =
         entry.and_then(|partition| partition.entry(run.command.offset)).map_or(0, |entry| entry.bytes);
     let input_len = input.as_ref().map_or(usize::try_from(before).unwrap_or(0), Vec::len);
+    if key.is_some() {
+        make_room_for_key(draft);
+    }
     let body = Body::RunCommand {
         run_id: run.id.clone(),
         workflow: run.workflow.clone(),
@@ -47,6 +56,7 @@ pub(crate) fn decide_replay(draft: &mut Draft<'_>, replay: ReplayRun) -> Result<
         forget,
         command,
         wall: state.wall,
+        key,
     })));
     close_dead_letters(draft, run, of, replay.actor.as_deref());
     let asked = ReplayRequested {
@@ -102,6 +112,7 @@ fn close_dead_letters(draft: &mut Draft<'_>, run: &Run, of: RunOf, actor: Option
 }
 
 pub(crate) fn apply_replayed(state: &mut State, position: Position, fact: &RunReplayed) {
+    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.of.run));
     let Some(run) = state.run_effect(fact.of.run, position) else { return };
     run.replay_seq = fact.of.replay_seq;
     run.attempt = Attempt(0);

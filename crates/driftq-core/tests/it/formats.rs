@@ -81,7 +81,7 @@ fn samples() -> Vec<Record> {
         Record::Failed(Box::new(Failed {
             of,
             lease,
-            owner: owner.clone(),
+            owner,
             attempt: Attempt(1),
             cause: FailureCause::LeaseExpired,
             error,
@@ -149,6 +149,7 @@ fn samples() -> Vec<Record> {
             forget: vec![StepName::parse("fetch").expect("a step")],
             command: at,
             wall: WallTime(1_700_000_000_000),
+            key: Some(key),
         })),
         Record::StepStored(Box::new(StepStored {
             of: run,

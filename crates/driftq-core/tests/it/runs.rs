@@ -78,6 +78,8 @@ fn a_lost_worker_costs_an_attempt_and_its_late_words_are_refused() {
          wait 2000
          timeline r1
          redrive dlq.runs.commands 0 value=x
+         redrive dlq.runs.commands 0 idem=once
+         redrive dlq.runs.commands 0 idem=once
          redrive dlq.runs.commands 0
          show r1
          dlq",
@@ -103,6 +105,8 @@ fn a_lost_worker_costs_an_attempt_and_its_late_words_are_refused() {
             9 0.2 run.failed
             refused: this dead letter belongs to a run; change its input with POST /v1/runs/{id}/replay
             replay 1
+            replay 1
+            refused: the dead letter is replayed already
             r1 is queued, replay 1, attempt 0, steps []
             no dead letters
         "#]],
