@@ -4,9 +4,15 @@
 //! again from any position at or before it ends in the same state. What is derived is not written.
 
 use crate::state::Ids;
-use crate::{Group, GroupId, Instant, KeyWindow, Position, Run, RunNo, State, Topic, TopicId, WallTime};
+use crate::{
+    Entry, Group, GroupId, Instant, KeyWindow, PartitionId, Position, Run, RunNo, State, Topic, TopicId,
+    WallTime,
+};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// Entries written at a time.
+const ENTRIES_CHUNK: usize = 16_384;
 
 /// Names one entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +27,17 @@ pub enum EntityId {
     Run(RunNo),
     /// The idempotency keys.
     Keys,
+    /// Some entries of a topic's partition, by their index.
+    Entries {
+        /// The topic.
+        topic: TopicId,
+        /// The partition.
+        partition: PartitionId,
+        /// The first index.
+        from: usize,
+        /// The index behind the last.
+        to: usize,
+    },
 }
 
 /// One entity, as it stands.
@@ -47,6 +64,15 @@ pub enum Entity {
     Run(Run),
     /// The idempotency keys.
     Keys(KeyWindow),
+    /// Some entries of a topic's partition, behind those before.
+    Entries {
+        /// The topic.
+        topic: TopicId,
+        /// The partition.
+        partition: PartitionId,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
 }
 
 /// An [`Entity`] that is written without being copied: the same variants in the same order.
@@ -57,6 +83,7 @@ enum EntityRef<'a> {
     Group(&'a Group),
     Run(&'a Run),
     Keys(&'a KeyWindow),
+    Entries { topic: TopicId, partition: PartitionId, entries: Vec<Entry> },
 }
 
 /// The bytes are not an entity of this release.
@@ -91,6 +118,22 @@ impl State {
         ids
     }
 
+    /// Entries of a topic that have to be encoded right behind it, as many as there are now. What is appended later is
+    /// told of by the log.
+    #[must_use]
+    pub fn entries_of(&self, topic: TopicId) -> Vec<EntityId> {
+        let mut ids = Vec::new();
+        let partitions = self.topics.get(&topic).map_or(&[][..], |topic| &topic.partitions);
+        for (partition, index) in partitions.iter().zip(0..) {
+            let count = partition.entries_apart();
+            for from in (0..count).step_by(ENTRIES_CHUNK) {
+                let to = count.min(from + ENTRIES_CHUNK);
+                ids.push(EntityId::Entries { topic, partition: PartitionId(index), from, to });
+            }
+        }
+        ids
+    }
+
     /// An entity's bytes as it stands now; `None` when it is gone.
     #[must_use]
     pub fn encode_entity(&self, id: EntityId) -> Option<Vec<u8>> {
@@ -111,6 +154,10 @@ impl State {
             EntityId::Group(id) => EntityRef::Group(self.groups.get(&id)?),
             EntityId::Run(no) => EntityRef::Run(self.runs.get(&no)?),
             EntityId::Keys => EntityRef::Keys(&self.keys),
+            EntityId::Entries { topic, partition, from, to } => {
+                let entries = self.topics.get(&topic)?.partition(partition)?.entries_in(from..to);
+                EntityRef::Entries { topic, partition, entries }
+            }
         };
         postcard::to_allocvec(&entity).ok()
     }
@@ -137,6 +184,12 @@ impl State {
             Entity::Group(group) => self.adopt_group(group),
             Entity::Run(run) => self.adopt_run(run),
             Entity::Keys(keys) => self.keys = keys,
+            Entity::Entries { topic, partition, entries } => {
+                let found = self.topics.get_mut(&topic).and_then(|topic| topic.partition_mut(partition));
+                if let Some(found) = found {
+                    found.adopt_entries(entries);
+                }
+            }
         }
     }
 }

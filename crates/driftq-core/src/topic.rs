@@ -12,7 +12,11 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use serde::{Deserialize, Serialize};
+use core::ops::Range;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Entries of a partition that are written together with their topic.
+const ENTRIES_INLINE_MAX: usize = 4_096;
 
 /// What a topic is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +63,7 @@ pub struct Partition {
     pub first: Offset,
     /// Bytes of all messages ever appended.
     pub bytes: u64,
-    entries: VecDeque<Entry>,
+    entries: Entries,
     visible: Visible,
     pub(crate) notes: BTreeMap<Offset, Box<Note>>,
     pub(crate) delayed: BTreeMap<Offset, WallTime>,
@@ -74,6 +78,23 @@ pub struct Entry {
     /// Bytes it counts for.
     pub bytes: u32,
     traits: u32,
+}
+
+/// A partition's entries. Many of them are written to a checkpoint apart from their topic, a chunk at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entries(VecDeque<Entry>);
+
+impl Serialize for Entries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_apart = self.0.len() > ENTRIES_INLINE_MAX;
+        serializer.collect_seq(self.0.iter().take(if is_apart { 0 } else { self.0.len() }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        VecDeque::deserialize(deserializer).map(Self)
+    }
 }
 
 /// What few messages have.
@@ -200,7 +221,7 @@ impl Topic {
         let traits = self.traits_number(Traits { policy: appended.policy, tenant: appended.tenant });
         let Some(partition) = self.partition_mut(at.partition) else { return };
         assert!(at.offset == partition.next_offset(), "an append leaves no gap: {at:?}");
-        partition.entries.push_back(Entry { position: appended.position, bytes: appended.bytes, traits });
+        partition.entries.0.push_back(Entry { position: appended.position, bytes: appended.bytes, traits });
         partition.bytes += u64::from(appended.bytes);
         match appended.due {
             Some(due) => {
@@ -231,31 +252,31 @@ impl Partition {
     /// The offset the next message gets.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
-        self.first.plus(self.entries.len() as u64)
+        self.first.plus(self.entries.0.len() as u64)
     }
 
     /// How many messages are kept.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.entries.len() as u64
+        self.entries.0.len() as u64
     }
 
     /// Whether no message is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.0.is_empty()
     }
 
     /// A message's entry, if it is kept.
     #[must_use]
     pub fn entry(&self, offset: Offset) -> Option<&Entry> {
         let index = offset.0.checked_sub(self.first.0)?;
-        self.entries.get(usize::try_from(index).ok()?)
+        self.entries.0.get(usize::try_from(index).ok()?)
     }
 
     pub(crate) fn entry_mut(&mut self, offset: Offset) -> Option<&mut Entry> {
         let index = offset.0.checked_sub(self.first.0)?;
-        self.entries.get_mut(usize::try_from(index).ok()?)
+        self.entries.0.get_mut(usize::try_from(index).ok()?)
     }
 
     /// A message's note, if it has one.
@@ -291,6 +312,19 @@ impl Partition {
     #[must_use]
     pub fn visible_at(&self, index: u64) -> Option<Offset> {
         self.visible.at(index)
+    }
+
+    /// Entries that are written apart, if they are many.
+    pub(crate) fn entries_apart(&self) -> usize {
+        if self.entries.0.len() > ENTRIES_INLINE_MAX { self.entries.0.len() } else { 0 }
+    }
+
+    pub(crate) fn entries_in(&self, range: Range<usize>) -> Vec<Entry> {
+        self.entries.0.range(range.start..range.end.min(self.entries.0.len())).copied().collect()
+    }
+
+    pub(crate) fn adopt_entries(&mut self, entries: Vec<Entry>) {
+        self.entries.0.extend(entries);
     }
 
     pub(crate) fn make_visible(&mut self, offset: Offset) {

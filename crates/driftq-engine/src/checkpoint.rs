@@ -193,6 +193,8 @@ impl<K: Checkpoints> Checkpoints for ThreadedCheckpoints<K> {
 #[derive(Debug)]
 pub(crate) struct Progress {
     left: std::vec::IntoIter<EntityId>,
+    /// Entries of the topic that was encoded last.
+    entries: std::vec::IntoIter<EntityId>,
     /// Once all is encoded: how far the log has to be durable before it counts.
     pub(crate) needs: Option<Position>,
 }
@@ -205,19 +207,22 @@ impl Progress {
         if let Some(header) = left.next().and_then(|id| state.encode_entity(id)) {
             push_pieces(checkpoints, &header);
         }
-        Self { left, needs: None }
+        Self { left, entries: Vec::new().into_iter(), needs: None }
     }
 
     /// Encodes some more entities.
     pub(crate) fn step(&mut self, state: &State, checkpoints: &mut dyn Checkpoints) {
         let mut bytes = 0;
         while bytes < STEP_BYTES {
-            let Some(id) = self.left.next() else {
+            let Some(id) = self.entries.next().or_else(|| self.left.next()) else {
                 self.needs = Some(state.applied);
                 return;
             };
             // An entity that is gone by now is told of by the log behind this checkpoint.
             let Some(entity) = state.encode_entity(id) else { continue };
+            if let EntityId::Topic(topic) = id {
+                self.entries = state.entries_of(topic).into_iter();
+            }
             bytes += entity.len();
             push_pieces(checkpoints, &entity);
         }

@@ -113,6 +113,23 @@ fn a_start_from_a_checkpoint_makes_the_same_state() {
 }
 
 #[test]
+fn a_checkpoint_of_a_long_queue_is_taken_while_it_grows() {
+    let mut world = World::with_checkpoints_every(400_000);
+    world.topic("orders");
+    for _ in 0..200 {
+        let broker = world.broker.clone();
+        let messages =
+            (0..100).map(|index| crate::harness::message("orders", &format!("m{index}"))).collect();
+        world.ask(async move { broker.produce(messages).await }).expect("stored");
+    }
+    let topics = world.writer.state().topics.clone();
+    let mut world = world.power_cut();
+    assert!(world.recovery.checkpoint > 4_096, "{:?}", world.recovery);
+    assert!(world.writer.state().topics == topics);
+    world.produce("orders", "one more").expect("stored");
+}
+
+#[test]
 fn p02_a_message_is_handed_out_only_once_it_is_durable() {
     let mut world = World::new();
     world.topic("orders");
