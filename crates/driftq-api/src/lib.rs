@@ -1,0 +1,54 @@
+//! The wire types of DriftQ's HTTP v1, for both ends of the wire.
+//!
+//! Promise: a type here is a shape and nothing else. It validates no name, knows no state and opens
+//! no socket. Requests refuse a JSON field they do not know; answers ignore one, so an old client
+//! reads a newer server. JSON that belongs to the user (`value`, `input`, `result`, `output`,
+//! `patch`) is kept as its own text, so no number in it is ever changed.
+
+pub mod consume;
+pub mod dead_letters;
+pub mod error;
+pub mod events;
+pub mod health;
+pub mod produce;
+pub mod runs;
+pub mod settle;
+pub mod topics;
+
+mod absent;
+mod envelope;
+
+pub use consume::{
+    ConsumeItem, ConsumeMode, ConsumeQuery, ConsumeRequest, ConsumeStart, RunContext, ValueFormat,
+};
+pub use dead_letters::{
+    AttemptRecord, DeadLetter, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DeadLetterState,
+    DiscardRequest, DiscardResponse, RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
+};
+pub use envelope::{
+    DeadLetterMark, Envelope, EnvelopeRequest, Failure, FailureRequest, RetryPolicy, RetryPolicyRequest,
+    Routing,
+};
+pub use error::{ErrorBody, ErrorCode};
+pub use events::{
+    BrokerEvent, DeadLetterAddress, EventPage, EventQuery, EventUntil, Fields, NewEvent, PostEventsRequest,
+    PostEventsResponse, RunEvent, TimelineReset, TimelineResetReason,
+};
+pub use health::{Health, Readiness, ReadyState, Recovery, Version};
+pub use produce::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
+pub use runs::{
+    CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
+    RunStatus, RunSummary, StartRunRequest, StartRunResponse, Step, StepPage, StepRequest, StepResponse,
+};
+pub use serde_json::value::RawValue;
+pub use settle::{
+    AckQuery, AckRequest, ExtendQuery, ExtendRequest, ExtendResponse, NackQuery, NackRequest, WholeMessage,
+};
+pub use topics::{
+    BrowsePage, BrowseQuery, BrowsedMessage, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse,
+    GroupPartition, Topic, TopicDetailPage, TopicGroup, TopicList, TopicListQuery, TopicPartition,
+    TopicSummary,
+};
+
+#[cfg(feature = "openapi")]
+mod openapi;

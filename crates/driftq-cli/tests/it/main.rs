@@ -1,0 +1,6 @@
+//! The binary as people and scripts run it.
+
+mod driftq;
+mod printed;
+mod scripted;
+mod story;

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Passes when the tree may land: formatting, lints, every test, the torture test, the Python side.
+# One profile builds everything. Usage: bash scripts/test.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+    printf '\n== %s\n' "$1"
+    shift
+    local began=$SECONDS
+    "$@"
+    printf -- '-- %ss\n' "$((SECONDS - began))"
+}
+
+run_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --workspace --no-fail-fast
+    else
+        cargo test --workspace
+    fi
+}
+
+step "format" cargo fmt --all --check
+step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
+step "binaries" cargo build --workspace --bins --locked
+step "tests" run_tests
+step "documentation's examples" cargo test --workspace --doc --quiet
+step "torture" target/debug/driftq-torture --cycles 50
+step "python" bash scripts/check_python.sh
+printf '\nall passed in %ss\n' "$SECONDS"
