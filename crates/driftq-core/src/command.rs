@@ -536,6 +536,9 @@ pub enum Rejection {
     /// The run id is taken.
     #[error("run {0:?} exists already; choose another run_id, or an idempotency_key for a safe repeat")]
     RunExists(String),
+    /// The topic cannot hold commands.
+    #[error("topic {0:?} holds timelines or dead letters; choose another topic for a run's commands")]
+    NotForCommands(String),
     /// The events topic is there and not fit.
     #[error("topic {0:?} exists and is not an empty topic with one partition; choose another run_id")]
     TimelineTaken(String),
@@ -554,6 +557,14 @@ pub enum Rejection {
         run_id: String,
         /// Its status.
         status: &'static str,
+    },
+    /// The run has stored as many steps as it may.
+    #[error("run {run_id:?} has {max} finished steps, which is the limit; split the work into several runs")]
+    TooManySteps {
+        /// The run.
+        run_id: String,
+        /// The bound.
+        max: usize,
     },
     /// The step never finished.
     #[error("run {run_id:?} has no finished step {step:?}")]

@@ -86,6 +86,10 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
         topic.partition(given_up.original.partition).expect("a message that fails has its partition");
     let entry = partition.entry(given_up.original.offset).expect("a message that fails is kept");
     let note = partition.note(given_up.original.offset);
+    // Groups that only read a run's command fail a message, not the run.
+    let run = note
+        .and_then(|note| note.run)
+        .filter(|of| state.runs.get(&of.run).is_some_and(|run| given_up.group.as_ref() == Some(&run.group)));
     let (dlq, count) =
         draft.ensure_topic(&topic.name.dead_letters(), topic.partition_count(), TopicKind::DeadLetters);
     let at = draft.next_message(dlq, crate::PartitionId(given_up.original.partition.0 % count));
@@ -97,7 +101,7 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
         reason: given_up.reason,
         attempts: given_up.attempts,
         history: given_up.history,
-        run: note.and_then(|note| note.run),
+        run,
         tenant: topic.tenant(entry).cloned(),
         policy: topic.policy(entry),
         wall: state.wall,

@@ -151,13 +151,24 @@ impl<'a> Draft<'a> {
 
 fn group_start(partition: &crate::Partition, start: Start) -> GroupStart {
     match start {
-        Start::Earliest => GroupStart { next: 0, floor: partition.first, bytes: 0 },
-        // Delayed messages come later, so the floor stops at the first of them.
-        Start::Latest => GroupStart {
-            next: partition.visible_end(),
-            floor: partition.delayed.keys().next().copied().unwrap_or_else(|| partition.next_offset()),
-            bytes: partition.bytes,
-        },
+        Start::Earliest => GroupStart { next: 0, floor: partition.first, bytes: 0, settled: Vec::new() },
+        Start::Latest => {
+            // Delayed messages come later: only they are left, so the floor stops at the first of them.
+            let end = partition.next_offset();
+            let mut delayed = partition.delayed.keys().copied();
+            let floor = delayed.next().unwrap_or(end);
+            let mut from = floor.next();
+            let mut settled = Vec::new();
+            for until in delayed.chain(core::iter::once(end)) {
+                if from < until {
+                    settled.push((from, until));
+                }
+                from = until.next();
+            }
+            let open = partition.delayed.keys().filter_map(|offset| partition.entry(*offset));
+            let open: u64 = open.map(|entry| u64::from(entry.bytes)).sum();
+            GroupStart { next: partition.visible_end(), floor, bytes: partition.bytes - open, settled }
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::idempotency::ConsumedKeys;
 use crate::{
     Attempt, AttemptRef, Claim, GroupCreated, GroupId, GroupName, Instant, LeaseId, MessageOf, Millis,
-    Offset, OwnerId, PartitionId, Position, State, TopicId,
+    Offset, OwnerId, PartitionId, Position, State, TopicId, TopicKind,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -31,7 +31,6 @@ pub struct Group {
     pub used_at: Instant,
     /// When the timer looks whether it is still wanted.
     pub(crate) armed: Instant,
-    pub(crate) on_timeline: bool,
     pub(crate) ever_acked: bool,
     /// The partition whose turn it is.
     pub(crate) turn: u32,
@@ -90,8 +89,8 @@ pub struct Waiting {
     pub due: Instant,
     /// Attempts so far.
     pub attempts: Attempt,
-    /// The last lease it was held by.
-    pub last_lease: LeaseId,
+    /// Who nacked it last, and by which lease; `None` after a lease that ended or was given back.
+    pub nacked_by: Option<(OwnerId, LeaseId)>,
     /// Attempts that failed.
     pub history: Vec<AttemptRef>,
 }
@@ -138,7 +137,9 @@ impl Group {
 
     /// How long nobody may use it before it is forgotten.
     pub(crate) fn idle_max(&self, state: &State) -> Millis {
-        if self.on_timeline || !self.ever_acked {
+        let topic = state.topics.get(&self.topic);
+        let on_timeline = topic.is_some_and(|topic| matches!(topic.kind, TopicKind::Timeline(_)));
+        if on_timeline || !self.ever_acked {
             state.limits.group_idle_unused_max
         } else {
             state.limits.group_idle_max
@@ -278,6 +279,8 @@ pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupC
             next: start.next,
             floor: start.floor,
             settled_bytes: start.bytes,
+            above: start.settled.iter().map(|(from, until)| until.0 - from.0).sum(),
+            ranges: start.settled.iter().map(|(from, until)| (from.0, until.0)).collect(),
             ..Progress::default()
         })
         .collect();
@@ -289,7 +292,6 @@ pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupC
         partitions,
         used_at: fact.at,
         armed: fact.at.after(state.limits.group_idle_unused_max),
-        on_timeline: fact.on_timeline,
         ever_acked: false,
         turn: 0,
         consumed: ConsumedKeys::default(),

@@ -117,8 +117,10 @@ impl ConsumedKeys {
     }
 
     pub(crate) fn remember(&mut self, digest: KeyDigest, at: Instant) {
-        self.entries.insert(digest, at);
-        self.order.push_back((digest, at));
+        // Two messages with one key that are acked at one instant are one use of it.
+        if self.entries.insert(digest, at) != Some(at) {
+            self.order.push_back((digest, at));
+        }
     }
 
     pub(crate) fn forget_oldest(&mut self, count: u32) {

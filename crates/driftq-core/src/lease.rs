@@ -34,6 +34,8 @@ pub(crate) fn decide_open(draft: &mut Draft<'_>, open: &OpenGroup) -> Result<Rep
 struct Cursor {
     next: u64,
     retry: Option<(Instant, Offset)>,
+    /// The last message that was settled before it was met, behind the last one that left a fact.
+    passed: Option<Offset>,
     is_dry: bool,
 }
 
@@ -53,8 +55,11 @@ pub(crate) fn decide_lease(draft: &mut Draft<'_>, ask: &LeaseMessages) -> Result
     let Some(topic) = state.topics.get(&group.topic) else {
         return Err(Rejection::UnknownTopic(group.name.as_str().to_string()));
     };
-    let mut cursors: Vec<Cursor> =
-        group.partitions.iter().map(|p| Cursor { next: p.next, retry: None, is_dry: false }).collect();
+    let mut cursors: Vec<Cursor> = group
+        .partitions
+        .iter()
+        .map(|p| Cursor { next: p.next, retry: None, passed: None, is_dry: false })
+        .collect();
     let mut leased = Vec::new();
     let mut bytes = 0_u64;
     let mut turn = usize::try_from(group.turn).unwrap_or(0);
@@ -141,10 +146,20 @@ impl Place<'_> {
         partition: &Partition,
     ) -> Option<(Candidate, Entry)> {
         while draft.len() < SKIPS_MAX {
-            let offset = partition.visible_at(cursor.next)?;
+            let Some(offset) = partition.visible_at(cursor.next) else {
+                if let Some(passed) = cursor.passed.take() {
+                    // So that the next look begins behind them.
+                    self.skip(draft, passed, SkipReason::SettledBefore, 0, Some(cursor.next));
+                }
+                return None;
+            };
             cursor.next += 1;
             let Some(entry) = partition.entry(offset).copied() else { continue };
-            if progress.is_settled(offset) || progress.pending_at(offset).is_some() {
+            if progress.is_settled(offset) {
+                cursor.passed = Some(offset);
+                continue;
+            }
+            if progress.pending_at(offset).is_some() {
                 continue;
             }
             let note = partition.note(offset);
@@ -155,8 +170,10 @@ impl Place<'_> {
             }
             if let Some(why) = self.skip_reason(draft.state, note) {
                 self.skip(draft, offset, why, entry.bytes, Some(cursor.next));
+                cursor.passed = None;
                 continue;
             }
+            cursor.passed = None;
             let candidate =
                 Candidate { offset, attempts: Attempt(0), history: Vec::new(), next: Some(cursor.next) };
             return Some((candidate, entry));
@@ -322,7 +339,7 @@ pub(crate) fn apply_given_back(state: &mut State, position: Position, of: Messag
     let Some(lease) = take_lease(progress, of.offset) else { return };
     let attempts = Attempt(lease.attempt.0.saturating_sub(1));
     progress.retries.insert((now, of.offset));
-    let waiting = Waiting { due: now, attempts, last_lease: lease.id, history: lease.history };
+    let waiting = Waiting { due: now, attempts, nacked_by: None, history: lease.history };
     progress.pending.insert(of.offset, Pending::Waiting(waiting));
     state.timers.leases.remove(&(lease.until, of));
     state.timers.retries.insert((now, of));

@@ -44,7 +44,7 @@ pub use idempotency::{KeyDigest, KeyWindow};
 pub use names::*;
 pub use record::*;
 pub use retry::{Entropy, RetryPolicy};
-pub use run::{Replay, Run, RunDeadLetter, RunStatus, StoredStep};
+pub use run::{Replay, Run, RunDeadLetter, RunStatus, STEPS_MAX, StoredStep};
 pub use state::{Limits, State};
 pub use topic::{Entry, Note, Partition, Topic, TopicKind};
 pub use units::*;

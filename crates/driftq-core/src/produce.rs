@@ -7,12 +7,14 @@ use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
 use crate::topic::Appended;
 use crate::{
-    Attempt, Body, CreateTopic, Due, Event, EventAppended, KeyMark, MessageAppended, MessageAt, Note,
-    PartitionId, Position, Produce, Produced, Record, Rejection, Reply, RunOf, State, Topic, TopicCreated,
-    TopicId, TopicKind, TopicName, WallTime,
+    Attempt, Body, CreateTopic, Due, Event, EventAppended, Group, KeyMark, MessageAppended, MessageAt,
+    Millis, Note, PartitionId, Position, Produce, Produced, Record, Rejection, Reply, RunOf, State, Topic,
+    TopicCreated, TopicId, TopicKind, TopicName, WallTime,
 };
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 
+/// How long an idle group counts as one that will go on reading.
+const GROUP_LIVE_MAX: Millis = Millis(5 * 60 * 1000);
 const FNV_OFFSET: u32 = 0x811c_9dc5;
 const FNV_PRIME: u32 = 0x0100_0193;
 
@@ -74,15 +76,14 @@ fn produce_one(draft: &mut Draft<'_>, produce: Produce) -> Result<Produced, Reje
     };
     let (topic, count) = known_topic(draft, &stored_in)?;
     let partition = chosen_partition(&produce, &stored_in, count)?;
-    if produce.deadline.is_some_and(|deadline| deadline <= state.wall) {
-        return Err(Rejection::DeadlinePassed);
-    }
     let key = match &produce.idempotency {
         Some(key) if state.limits.key_window.0 > 0 => {
             let mark = idempotency::mark(key, Scope::Produce(topic));
             if let Some(KeyHit::Message(at)) = find_key(draft, &mark)? {
                 return Ok(Produced { at, stored_in, duplicate: true });
             }
+            // A repeat of what was stored in time is answered alike, so the key comes first.
+            admit_deadline(state, &produce)?;
             make_room_for_key(draft);
             Some(mark)
         }
@@ -90,6 +91,7 @@ fn produce_one(draft: &mut Draft<'_>, produce: Produce) -> Result<Produced, Reje
         Some(key) => Some(idempotency::mark(key, Scope::Produce(topic))),
         None => None,
     };
+    admit_deadline(state, &produce)?;
     if let Some(found) = state.topics.get(&topic) {
         admit_bytes(state, found, partition)?;
     }
@@ -210,6 +212,11 @@ fn chosen_partition(produce: &Produce, topic: &TopicName, count: u32) -> Result<
     }
 }
 
+fn admit_deadline(state: &State, produce: &Produce) -> Result<(), Rejection> {
+    let has_passed = produce.deadline.is_some_and(|deadline| deadline <= state.wall);
+    if has_passed { Err(Rejection::DeadlinePassed) } else { Ok(()) }
+}
+
 /// Refuses when live groups have left too much of the partition unsettled.
 fn admit_bytes(state: &State, topic: &Topic, partition: PartitionId) -> Result<(), Rejection> {
     let limits = &state.limits;
@@ -218,7 +225,8 @@ fn admit_bytes(state: &State, topic: &Topic, partition: PartitionId) -> Result<(
     }
     let Some(found) = topic.partition(partition) else { return Ok(()) };
     let progresses = || {
-        let groups = topic.groups().filter_map(|(_, id)| state.groups.get(&id));
+        let is_live = |group: &&Group| !group.is_idle() || group.used_at.after(GROUP_LIVE_MAX) > state.now;
+        let groups = topic.groups().filter_map(|(_, id)| state.groups.get(&id)).filter(is_live);
         groups.filter_map(|group| group.progress(partition))
     };
     let messages = progresses().map(|progress| progress.lag(found.next_offset())).max().unwrap_or(0);

@@ -248,7 +248,7 @@ pub struct GroupCreated {
 }
 
 /// Where a group starts in one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupStart {
     /// The first place of the visible sequence that it reads.
     pub next: u64,
@@ -256,6 +256,8 @@ pub struct GroupStart {
     pub floor: Offset,
     /// Bytes of the partition that do not count for it.
     pub bytes: u64,
+    /// Stretches above the floor that do not count for it either: from, and the first one behind.
+    pub settled: Vec<(Offset, Offset)>,
 }
 
 /// See [`Record::GroupTouched`].
@@ -394,6 +396,8 @@ pub enum SkipReason {
     DeadlinePassed,
     /// Its run was cancelled, or it is an older try of it.
     RunOver,
+    /// It was settled before the group met it; only the place in the visible sequence moves.
+    SettledBefore,
 }
 
 /// See [`Record::DeadLettered`].

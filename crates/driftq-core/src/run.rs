@@ -15,6 +15,9 @@ use crate::{
 use alloc::{boxed::Box, collections::BTreeMap, string::String, string::ToString, vec::Vec};
 use serde::{Deserialize, Serialize};
 
+/// Finished steps that a run may have stored.
+pub const STEPS_MAX: usize = 10_000;
+
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RunStatus {
@@ -155,6 +158,9 @@ impl Run {
 
 pub(crate) fn decide_create(draft: &mut Draft<'_>, create: CreateRun) -> Result<Reply, Rejection> {
     let state = draft.state;
+    if create.topic.is_dead_letters() || create.topic.timeline_of().is_some() {
+        return Err(Rejection::NotForCommands(create.topic.as_str().to_string()));
+    }
     let missing = [&create.topic, &TopicName::timeline(&create.run_id)];
     let missing = missing.into_iter().filter(|name| draft.find_topic(name).is_none()).count();
     let found = draft.find_topic(&create.topic);
@@ -294,6 +300,10 @@ pub(crate) fn decide_step(draft: &mut Draft<'_>, store: StoreStep) -> Result<Rep
     prove_lease(state, run, store.lease)?;
     if let Some(kept) = run.steps.get(&store.step) {
         return Ok(Reply::StepStored { stored: false, output: kept.position });
+    }
+    if run.steps.len() >= STEPS_MAX {
+        let run_id = run.id.as_str().to_string();
+        return Err(Rejection::TooManySteps { run_id, max: STEPS_MAX });
     }
     let output = draft.next_position();
     draft.push(Record::StepStored(Box::new(StepStored {

@@ -123,7 +123,10 @@ pub(crate) fn decide_nack(draft: &mut Draft<'_>, nack: Nack) -> Result<Reply, Re
     let state = draft.state;
     let found = find(state, &nack.claim)?;
     let repeated = match found.standing {
-        Standing::Waiting(waiting) => nack.claim.lease.is_some_and(|id| id == waiting.last_lease),
+        Standing::Waiting(waiting) => waiting
+            .nacked_by
+            .as_ref()
+            .is_some_and(|(owner, lease)| nack.claim.owner == *owner && nack.claim.lease == Some(*lease)),
         Standing::Settled => {
             nack.claim.lease.is_some() && found.was_settled(SettledBy::Nack, state, &nack.claim)
         }
@@ -273,14 +276,17 @@ pub(crate) fn apply_failed(state: &mut State, position: Position, fact: &Failed)
         AfterFailure::Retry { due } => {
             let mut history: Vec<AttemptRef> = lease.history;
             remember_attempt(&mut history, AttemptRef { delivered: lease.delivered, failed: Some(position) });
-            let waiting = Waiting { due, attempts: fact.attempt, last_lease: fact.lease, history };
+            let nacked_by = (fact.cause == FailureCause::Nack).then(|| (fact.owner.clone(), fact.lease));
+            let waiting = Waiting { due, attempts: fact.attempt, nacked_by, history };
             progress.pending.insert(fact.of.offset, Pending::Waiting(waiting));
             progress.retries.insert((due, fact.of.offset));
             state.timers.retries.insert((due, fact.of));
         }
         AfterFailure::Dead => {
-            progress.forget_oldest(fact.forget_acks);
-            progress.remember(SettledBy::Nack, fact.of.offset, &fact.owner, fact.lease, fact.at);
+            if fact.cause == FailureCause::Nack {
+                progress.forget_oldest(fact.forget_acks);
+                progress.remember(SettledBy::Nack, fact.of.offset, &fact.owner, fact.lease, fact.at);
+            }
             progress.settle(fact.of.offset, fact.bytes);
         }
     }

@@ -5,12 +5,18 @@
 
 use driftq_core::{Entity, EntityId, Position, State};
 use driftq_log::{Disk, LogError, SnapshotWriter, load_snapshot};
-use std::sync::mpsc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+    mpsc,
+};
 
 /// Bytes of entities encoded in one turn of the writer.
 const STEP_BYTES: usize = 256 * 1024;
 /// Bytes of one chunk of the container; a larger entity is cut.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of chunks that may wait for a slow disk.
+const UNWRITTEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 const LAST_PIECE: u8 = 1;
 const MORE_PIECES: u8 = 0;
 
@@ -29,6 +35,11 @@ pub trait Checkpoints: Send + 'static {
 
     /// Adds a chunk.
     fn push(&mut self, chunk: Vec<u8>);
+
+    /// Whether another step may be pushed now; the writer waits with the next one otherwise.
+    fn has_room(&self) -> bool {
+        true
+    }
 
     /// Makes it count.
     fn commit(&mut self);
@@ -119,20 +130,23 @@ pub struct ThreadedCheckpoints<K> {
     inner: Option<K>,
     steps: Option<mpsc::Sender<Step>>,
     results: Option<mpsc::Receiver<Result<Position, LogError>>>,
+    /// Bytes of chunks that are not written yet.
+    unwritten: Arc<AtomicUsize>,
 }
 
 impl<K: Checkpoints> ThreadedCheckpoints<K> {
     /// Moves these checkpoints to their own thread with the first one that is written.
     #[must_use]
     pub fn new(inner: K) -> Self {
-        Self { inner: Some(inner), steps: None, results: None }
+        Self { inner: Some(inner), steps: None, results: None, unwritten: Arc::default() }
     }
 
     fn send(&mut self, step: Step) {
         if let Some(inner) = self.inner.take() {
             let (steps, received) = mpsc::channel();
             let (answer, results) = mpsc::channel();
-            let run = move || write_all(inner, &received, &answer);
+            let unwritten = Arc::clone(&self.unwritten);
+            let run = move || write_all(inner, &received, &answer, &unwritten);
             // Without the thread there are no checkpoints; the log alone is enough to start from.
             let spawned = std::thread::Builder::new().name("driftq-checkpoint".to_owned()).spawn(run);
             if spawned.is_ok() {
@@ -150,11 +164,16 @@ fn write_all<K: Checkpoints>(
     mut inner: K,
     steps: &mpsc::Receiver<Step>,
     answer: &mpsc::Sender<Result<Position, LogError>>,
+    unwritten: &AtomicUsize,
 ) {
     for step in steps {
         match step {
             Step::Begin(at) => inner.begin(at),
-            Step::Push(chunk) => inner.push(chunk),
+            Step::Push(chunk) => {
+                let bytes = chunk.len();
+                inner.push(chunk);
+                unwritten.fetch_sub(bytes, Ordering::Relaxed);
+            }
             Step::Commit => {
                 inner.commit();
                 if let Some(result) = inner.finished()
@@ -176,7 +195,12 @@ impl<K: Checkpoints> Checkpoints for ThreadedCheckpoints<K> {
         self.send(Step::Begin(at));
     }
 
+    fn has_room(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed) < UNWRITTEN_BYTES_MAX
+    }
+
     fn push(&mut self, chunk: Vec<u8>) {
+        self.unwritten.fetch_add(chunk.len(), Ordering::Relaxed);
         self.send(Step::Push(chunk));
     }
 

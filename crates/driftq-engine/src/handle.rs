@@ -33,9 +33,9 @@ pub(crate) type ConsumerId = u64;
 pub(crate) enum Request {
     Command { command: Command, respond: Respond<Reply> },
     OpenConsumer { id: ConsumerId, open: OpenConsumer, respond: Respond<()> },
-    Pull { id: ConsumerId, max: u32, bytes_max: u64, respond: Respond<Vec<Delivery>> },
+    Pull { id: ConsumerId, max: u32, bytes_max: u64, respond: Respond<Deliveries> },
     CloseConsumer { id: ConsumerId },
-    Poll { poll: Poll, respond: Respond<Vec<Delivery>> },
+    Poll { poll: Poll, respond: Respond<Deliveries> },
     GiveBack { held: Vec<Held> },
     Look(Look),
     Follow { run: RunId, after: u64, max: usize, bytes_max: u64, respond: Respond<Timeline> },
@@ -152,8 +152,10 @@ impl Broker {
     /// [`Refusal`].
     pub async fn open_consumer(&self, open: OpenConsumer) -> Result<Consumer, Refusal> {
         let id = self.bodies.next_consumer();
+        // Made before it is asked for: whoever goes away meanwhile closes it.
+        let consumer = Consumer { id, broker: self.clone() };
         self.ask(|respond| Request::OpenConsumer { id, open, respond }).await?;
-        Ok(Consumer { id, broker: self.clone() })
+        Ok(consumer)
     }
 
     /// Leases what is due, waiting for the first message; empty when the wait is over or the broker drains.
@@ -162,8 +164,7 @@ impl Broker {
     ///
     /// [`Refusal`].
     pub async fn poll(&self, poll: Poll) -> Result<Deliveries, Refusal> {
-        let taken = self.ask(|respond| Request::Poll { poll, respond }).await?;
-        Ok(Deliveries { taken: taken.into(), broker: self.clone() })
+        self.ask(|respond| Request::Poll { poll, respond }).await
     }
 
     /// Settles a message.
@@ -372,8 +373,7 @@ impl Consumer {
     /// [`Refusal`].
     pub async fn next(&mut self, max: u32, bytes_max: u64) -> Result<Deliveries, Refusal> {
         let id = self.id;
-        let taken = self.broker.ask(|respond| Request::Pull { id, max, bytes_max, respond }).await?;
-        Ok(Deliveries { taken: taken.into(), broker: self.broker.clone() })
+        self.broker.ask(|respond| Request::Pull { id, max, bytes_max, respond }).await
     }
 }
 
@@ -390,6 +390,10 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
+    pub(crate) fn new(taken: Vec<Delivery>, broker: Broker) -> Self {
+        Self { taken: taken.into(), broker }
+    }
+
     /// How many are left.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -39,6 +39,15 @@ pub struct Status {
     pub log_bytes: u64,
 }
 
+/// How much the writer takes at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) requests_max: usize,
+    pub(crate) bytes_max: usize,
+    /// Bytes that a request may need.
+    pub(crate) weigh: fn(&Request) -> usize,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
@@ -100,8 +109,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Moves up to `max` waiting requests to `taken`, after waiting at most `timeout` (`None` = for ever) for the first.
-    pub(crate) fn take(&self, taken: &mut Vec<Request>, max: usize, timeout: Option<Duration>) {
+    /// Moves waiting requests to `taken` within bounds (one is always allowed), after waiting at most `timeout` (`None` = for ever) for the first.
+    pub(crate) fn take(&self, taken: &mut Vec<Request>, bounds: Bounds, timeout: Option<Duration>) {
         let mut queue = self.lock();
         if queue.requests.is_empty() && self.phase() != Phase::Stopped && timeout != Some(Duration::ZERO) {
             queue.is_writer_asleep = true;
@@ -113,7 +122,13 @@ impl Inbox {
             };
             queue.is_writer_asleep = false;
         }
-        let count = queue.requests.len().min(max);
+        let mut bytes = 0_usize;
+        let fits = |request: &&Request| {
+            let before = bytes;
+            bytes = bytes.saturating_add((bounds.weigh)(request));
+            before == 0 || bytes <= bounds.bytes_max
+        };
+        let count = queue.requests.iter().take(bounds.requests_max).take_while(fits).count();
         taken.extend(queue.requests.drain(..count));
     }
 

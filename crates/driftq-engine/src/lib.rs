@@ -10,6 +10,8 @@ mod clock;
 mod error;
 mod handle;
 mod inbox;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod recovery;
 mod waiters;
 mod writer;

@@ -3,18 +3,20 @@
 //! Promise: whoever waits is found by the fact that wakes him; nothing is scanned and nothing polls. Those who went
 //! away are swept when their number has doubled, so they cost no more than those who stayed.
 
-use crate::handle::{ConsumerId, OpenConsumer, Respond, Timeline};
-use driftq_core::{Delivery, GroupId, MessageOf, Record, RunId, RunNo, TopicId};
+use crate::handle::{ConsumerId, Deliveries, OpenConsumer, Respond, Timeline};
+use driftq_core::{GroupId, MessageOf, Record, RunId, RunNo, TopicId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 const SWEEP_MIN: usize = 1_024;
+/// Turns of those who are gone that a group's queue may hold besides.
+const TURNS_SLACK: usize = 16;
 
 /// One request for deliveries that waits.
 pub(crate) struct Wanted {
     pub(crate) max: u32,
     pub(crate) bytes_max: u64,
-    pub(crate) respond: Respond<Vec<Delivery>>,
+    pub(crate) respond: Respond<Deliveries>,
 }
 
 /// An open stream.
@@ -87,6 +89,35 @@ impl Waiters {
     pub(crate) fn close_stream(&mut self, id: ConsumerId) {
         if let Some(stream) = self.streams.remove(&id) {
             self.close(stream.group);
+            self.tidy(stream.group);
+        }
+    }
+
+    /// Drops turns of those who are gone, once they are most of a group's queue.
+    fn tidy(&mut self, group: GroupId) {
+        let open = usize::try_from(self.open.get(&group).copied().unwrap_or(0)).unwrap_or(usize::MAX);
+        let Some((topic, queue)) = self.queues.get_mut(&group) else { return };
+        if queue.len() <= open.saturating_mul(2).saturating_add(TURNS_SLACK) && open > 0 {
+            return;
+        }
+        let (streams, polls) = (&self.streams, &self.polls);
+        queue.retain(|turn| match turn {
+            Turn::Stream(id) => streams.contains_key(id),
+            Turn::Poll(id) => polls.contains_key(id),
+        });
+        let (topic, is_empty) = (*topic, queue.is_empty());
+        if is_empty {
+            self.unqueue(group, topic);
+        }
+    }
+
+    fn unqueue(&mut self, group: GroupId, topic: TopicId) {
+        self.queues.remove(&group);
+        if let Some(groups) = self.by_topic.get_mut(&topic) {
+            groups.remove(&group);
+            if groups.is_empty() {
+                self.by_topic.remove(&topic);
+            }
         }
     }
 
@@ -129,6 +160,7 @@ impl Waiters {
         let poll = self.polls.remove(&id)?;
         self.poll_ends.remove(&(poll.until, id));
         self.close(poll.group);
+        self.tidy(poll.group);
         Some(poll)
     }
 
@@ -164,13 +196,7 @@ impl Waiters {
         let Some((topic, queue)) = self.queues.get_mut(&group) else { return };
         let (topic, turn) = (*topic, queue.pop_front());
         if queue.is_empty() {
-            self.queues.remove(&group);
-            if let Some(groups) = self.by_topic.get_mut(&topic) {
-                groups.remove(&group);
-                if groups.is_empty() {
-                    self.by_topic.remove(&topic);
-                }
-            }
+            self.unqueue(group, topic);
         }
         if let Some(Turn::Stream(id)) = turn
             && let Some(stream) = self.streams.get_mut(&id)
@@ -217,7 +243,7 @@ impl Waiters {
     pub(crate) fn observe(&mut self, record: &Record) {
         match record {
             Record::MessageAppended(fact) if fact.due.is_none() => self.wake_topic(fact.at.topic),
-            Record::MessageDue(at) => self.wake_topic(at.topic),
+            Record::MessageDue(at) | Record::DeadlinePassed(at) => self.wake_topic(at.topic),
             Record::DeadLettered(fact) => self.wake_topic(fact.at.topic),
             Record::EventAppended(fact) => {
                 self.wake_topic(fact.topic);
@@ -248,7 +274,6 @@ impl Waiters {
             | Record::Delivered(_)
             | Record::Extended(_)
             | Record::DeadLetterClosed(_)
-            | Record::DeadlinePassed(_)
             | Record::KeysForgotten(_)
             | Record::RunCreated(_)
             | Record::RunReplayed(_)

@@ -6,14 +6,14 @@
 
 use crate::bodies::holds_body;
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::handle::{OpenConsumer, Request, Respond, held, timeline};
-use crate::inbox::{Inbox, Phase};
+use crate::handle::{Deliveries, OpenConsumer, Request, Respond, timeline};
+use crate::inbox::{Bounds, Inbox, Phase};
 use crate::recovery::recover;
 use crate::waiters::{Follower, Turn, Waiters, WaitingPoll, Wanted};
 use crate::{Bodies, Broker, Clock, EngineError, Poll, Recovery, Refusal};
 use driftq_core::{
-    Command, Delivery, Entropy, GroupId, Instant, LeaseMessages, Limits, MessageOf, Millis, OpenGroup,
-    Position, Record, Rejection, Reply, Started, State, TimeAdvanced, apply, decide, decide_due,
+    Command, Delivery, Entropy, GroupId, GroupTouched, Instant, LeaseMessages, Limits, MessageOf, Millis,
+    OpenGroup, Position, Record, Rejection, Reply, Started, State, TimeAdvanced, apply, decide, decide_due,
 };
 use driftq_log::{Batch, Log, LogError, Room};
 use futures_channel::oneshot;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Requests taken in one turn: as many as one sync should cover.
 const TURN_REQUESTS_MAX: usize = 1_024;
+/// Bytes of log that they may need: a fraction of what the log can hold in advance.
+const TURN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Facts decided at once when much is due.
 const DUE_CHUNK: usize = 512;
 /// Chunks of due facts in one turn; the rest follows in the next, so that requests are not held up.
@@ -32,8 +34,10 @@ const LAZY_SYNC: Duration = Duration::from_millis(50);
 const MARK_AFTER: Duration = Duration::from_millis(50);
 /// How long the writer may sleep on a wall-clock time: a jump is seen within this.
 const WALL_SLEEP_MAX: Duration = Duration::from_secs(1);
-/// How long a full disk is left alone before due work asks again.
+/// How long a full disk is left alone before it is asked again.
 const FULL_RETRY: Duration = Duration::from_secs(1);
+/// How long a checkpoint that is written too slowly is left alone.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(10);
 /// How long one wait for the log may last before it is asked again.
 const SYNC_WAIT: Duration = Duration::from_secs(60);
 /// Room that one turn's own bookkeeping may need, bytes and records.
@@ -54,6 +58,10 @@ pub struct EngineOptions {
     pub release: String,
     /// Bytes of log after which a checkpoint is written.
     pub checkpoint_bytes: u64,
+    /// Room that one turn's own bookkeeping may need, bytes and records; smaller only with small segments.
+    pub turn_room: (usize, usize),
+    /// Bytes of log that the requests of one turn may need together; what comes behind waits for the next turn.
+    pub turn_bytes_max: usize,
 }
 
 impl Default for EngineOptions {
@@ -63,6 +71,8 @@ impl Default for EngineOptions {
             seed: 0,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint_bytes: 256 * 1024 * 1024,
+            turn_room: TURN_ROOM,
+            turn_bytes_max: TURN_BYTES_MAX,
         }
     }
 }
@@ -121,6 +131,9 @@ pub struct Writer<L: Log, K, C> {
     waiters: Waiters,
     taken: Vec<Request>,
     batch: Batch,
+    /// Facts of one transition, encoded, and where each ends.
+    encoded: Vec<u8>,
+    encoded_ends: Vec<usize>,
     answers: Vec<Answer>,
     /// Core time when this start's monotonic clock stood at `began`.
     base: Instant,
@@ -133,6 +146,8 @@ pub struct Writer<L: Log, K, C> {
     lazy_sync_at: Option<Duration>,
     mark_at: Option<Duration>,
     room: Option<Room>,
+    /// Bytes of the room that was found and is not used yet.
+    room_left: usize,
     room_checked: Duration,
     has_due_left: bool,
     is_stopping: bool,
@@ -175,12 +190,15 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             waiters: Waiters::default(),
             taken: Vec::new(),
             batch: Batch::new(),
+            encoded: Vec::new(),
+            encoded_ends: Vec::new(),
             answers: Vec::new(),
             began,
             draws: 0,
             lazy_sync_at: None,
             mark_at: None,
             room: Some(Room::Growth),
+            room_left: 0,
             room_checked: began,
             has_due_left: false,
             is_stopping: false,
@@ -222,7 +240,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         while !self.is_stopping {
             let wait = self.next_wake();
             let mut taken = std::mem::take(&mut self.taken);
-            self.inbox.take(&mut taken, TURN_REQUESTS_MAX, wait);
+            self.inbox.take(&mut taken, self.bounds(), wait);
             self.taken = taken;
             self.turn()?;
         }
@@ -236,7 +254,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     /// [`EngineError`]: the log failed, nobody is answered any more.
     pub fn step(&mut self) -> Result<(), EngineError> {
         let mut taken = std::mem::take(&mut self.taken);
-        self.inbox.take(&mut taken, TURN_REQUESTS_MAX, Some(Duration::ZERO));
+        self.inbox.take(&mut taken, self.bounds(), Some(Duration::ZERO));
         self.taken = taken;
         self.turn()
     }
@@ -260,17 +278,24 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         Ok(())
     }
 
+    /// What one turn takes.
+    fn bounds(&self) -> Bounds {
+        let weigh = |request: &Request| size_of(request).0;
+        Bounds { requests_max: TURN_REQUESTS_MAX, bytes_max: self.options.turn_bytes_max, weigh }
+    }
+
     /// One turn.
     fn turn(&mut self) -> Result<(), EngineError> {
         let requests = std::mem::take(&mut self.taken);
         let changes = requests.iter().any(changes_state);
         let (bytes, records) = requests.iter().map(size_of).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
-        if changes || self.is_due() {
+        let has_work = changes || self.is_due();
+        if has_work || self.is_room_due() {
             self.find_room(bytes, records)?;
-            if self.room.is_some() {
-                self.advance_time()?;
-                self.decide_due()?;
-            }
+        }
+        if has_work && self.room.is_some() {
+            self.advance_time()?;
+            self.decide_due()?;
         }
         for request in requests {
             self.handle(request)?;
@@ -319,6 +344,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     fn decide_due(&mut self) -> Result<(), EngineError> {
         self.has_due_left = false;
         for _ in 0..DUE_CHUNKS_MAX {
+            if !self.has_room()? {
+                break;
+            }
             let entropy = self.draw();
             let waiters = &self.waiters;
             let records = decide_due(&self.state, entropy, DUE_CHUNK, &|group| waiters.is_open(group));
@@ -331,16 +359,22 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         Ok(())
     }
 
+    /// Whether a full disk is to be asked again.
+    fn is_room_due(&self) -> bool {
+        self.room != Some(Room::Growth) && self.clock.monotonic() >= self.room_checked + FULL_RETRY
+    }
+
     /// How long the writer may sleep; `None` = until it is asked.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        if self.has_due_left || self.checkpoint.as_ref().is_some_and(|progress| progress.needs.is_none()) {
-            return Some(Duration::ZERO);
-        }
         let mono = self.clock.monotonic();
         let until = |at: Duration| at.saturating_sub(mono);
         if self.room.is_none() {
             return Some(until(self.room_checked + FULL_RETRY));
+        }
+        let is_encoding = self.checkpoint.as_ref().is_some_and(|progress| progress.needs.is_none());
+        if self.has_due_left || (is_encoding && self.checkpoints.has_room()) {
+            return Some(Duration::ZERO);
         }
         let now = self.instant();
         let core =
@@ -349,7 +383,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             .state
             .next_wall()
             .map(|at| Duration::from_millis(self.clock.wall().until(at).0).min(WALL_SLEEP_MAX));
-        let ends = [self.lazy_sync_at, self.mark_at, self.waiters.next_end()];
+        let room = (self.room != Some(Room::Growth)).then(|| self.room_checked + FULL_RETRY);
+        let encoding = is_encoding.then(|| mono + CHECKPOINT_WAIT);
+        let ends = [self.lazy_sync_at, self.mark_at, self.waiters.next_end(), room, encoding];
         let ends = ends.into_iter().flatten().map(until).min();
         [core, wall, ends].into_iter().flatten().min()
     }
@@ -365,18 +401,31 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     fn find_room(&mut self, bytes: usize, records: usize) -> Result<(), EngineError> {
         self.room_checked = self.clock.monotonic();
         self.room = None;
+        let (turn_bytes, turn_records) = self.options.turn_room;
         for (room, extra, count) in [(Room::Growth, bytes, records), (Room::Settlement, bytes, records)] {
-            match self.log.reserve(TURN_ROOM.0 + extra, TURN_ROOM.1 + count, room) {
+            match self.log.reserve(turn_bytes + extra, turn_records + count, room) {
                 Ok(()) => {
                     self.room = Some(room);
+                    self.room_left = turn_bytes + extra;
                     break;
                 }
-                Err(LogError::Full { .. }) => {}
+                // No room, no file descriptor, or more than the log can hold in advance: it is asked again later.
+                Err(LogError::Full { .. } | LogError::Retry { .. } | LogError::TooLarge { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         self.inbox.disk_full.store(self.room != Some(Room::Growth), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Finds more room for this turn's own facts when what was found is used up; answers whether there is some.
+    fn has_room(&mut self) -> Result<bool, EngineError> {
+        if self.room.is_some() && self.room_left < self.options.turn_room.0 / 2 {
+            // What was appended has taken its part of the old room.
+            self.flush()?;
+            self.find_room(0, 0)?;
+        }
+        Ok(self.room.is_some())
     }
 
     // --- requests ---------------------------------------------------------------------------------------------
@@ -397,10 +446,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
                 self.pull(id, Wanted { max, bytes_max, respond });
                 Ok(())
             }
-            Request::CloseConsumer { id } => {
-                self.waiters.close_stream(id);
-                Ok(())
-            }
+            Request::CloseConsumer { id } => self.close_stream(id),
             Request::Poll { poll, respond } => self.poll(poll, respond),
             Request::GiveBack { held } => self.give_back(held),
             Request::Look(look) => {
@@ -435,10 +481,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         }
         let entropy = self.draw();
         let answer = match decide(&self.state, entropy, command) {
-            Ok((records, reply)) => {
-                self.commit(records)?;
-                Ok(reply)
-            }
+            Ok((records, reply)) => self.carry_out(records)?.map(|()| reply),
             Err(rejection) => Err(Refusal::Rejected(rejection)),
         };
         self.answer(respond, answer);
@@ -468,12 +511,18 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         self.answers.push(Answer { needs: self.state.applied, send });
     }
 
+    fn answer_empty(&mut self, respond: Respond<Deliveries>) {
+        let none = Deliveries::new(Vec::new(), self.broker());
+        self.answer(respond, Ok(none));
+    }
+
     fn open_group(&mut self, open: &OpenConsumer) -> Result<Result<GroupId, Refusal>, EngineError> {
         if self.inbox.phase() != Phase::Ready {
             return Ok(Err(Refusal::Draining));
         }
         let known = self.state.group(&open.topic, &open.group).map(|group| group.id);
         if let Some(group) = known {
+            self.touch(group)?;
             return Ok(Ok(group));
         }
         let command = Command::OpenGroup(OpenGroup {
@@ -485,13 +534,28 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             return Ok(Err(refusal));
         }
         match decide(&self.state, Entropy(0), command) {
-            Ok((records, Reply::Group { group, .. })) => {
-                self.commit(records)?;
-                Ok(Ok(group))
-            }
+            Ok((records, Reply::Group { group, .. })) => Ok(self.carry_out(records)?.map(|()| group)),
             Ok((_, other)) => unreachable!("opening a group was answered with {other:?}"),
             Err(rejection) => Ok(Err(rejection.into())),
         }
+    }
+
+    /// Notes that a group is used, when the last note of it is old enough to matter.
+    fn touch(&mut self, group: GroupId) -> Result<(), EngineError> {
+        let stale = Millis(self.state.limits.group_idle_unused_max.0 / 4);
+        let used = self.state.groups.get(&group).map(|group| group.used_at);
+        if self.room.is_some() && used.is_some_and(|at| at.after(stale) <= self.state.now) {
+            let at = self.state.now;
+            self.commit(vec![Record::GroupTouched(GroupTouched { group, at })])?;
+        }
+        Ok(())
+    }
+
+    /// A stream that closes was used until now.
+    fn close_stream(&mut self, id: u64) -> Result<(), EngineError> {
+        let group = self.waiters.streams.get(&id).map(|stream| stream.group);
+        self.waiters.close_stream(id);
+        group.map_or(Ok(()), |group| self.touch(group))
     }
 
     fn pull(&mut self, id: u64, wanted: Wanted) {
@@ -501,13 +565,13 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         } else if self.inbox.phase() == Phase::Ready {
             self.waiters.pull(id, wanted);
         } else {
-            self.answer(wanted.respond, Ok(Vec::new()));
+            self.answer_empty(wanted.respond);
         }
     }
 
-    fn poll(&mut self, poll: Poll, respond: Respond<Vec<Delivery>>) -> Result<(), EngineError> {
+    fn poll(&mut self, poll: Poll, respond: Respond<Deliveries>) -> Result<(), EngineError> {
         if self.inbox.phase() != Phase::Ready {
-            self.answer(respond, Ok(Vec::new()));
+            self.answer_empty(respond);
             return Ok(());
         }
         let group = match self.open_group(&poll.consumer)? {
@@ -582,7 +646,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     fn drain(&mut self) {
         self.inbox.enter(Phase::Draining);
         for wanted in self.waiters.take_all_wanted() {
-            self.answer(wanted.respond, Ok(Vec::new()));
+            self.answer_empty(wanted.respond);
         }
         for follower in self.waiters.take_followers() {
             self.follow(follower);
@@ -605,6 +669,11 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             }
             for group in dirty {
                 while let Some(turn) = self.waiters.front(group) {
+                    if !self.has_room()? {
+                        // Asked again with the next turn that finds room.
+                        self.waiters.wake_group(group);
+                        return Ok(());
+                    }
                     if !self.lease(group, turn)? {
                         break;
                     }
@@ -675,12 +744,12 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             let of = |d: &Delivery| MessageOf { group, partition: d.at.partition, offset: d.at.offset };
             self.waiters.hold(id, deliveries.iter().map(of));
         }
-        let inbox = Arc::clone(&self.inbox);
+        // A timeline's event may be as young as the lease that made it.
+        let needs = deliveries.iter().map(|delivery| delivery.position).fold(needs, Position::max);
+        let deliveries = Deliveries::new(deliveries, self.broker());
         let send = Box::new(move || {
-            if let Err(Ok(untaken)) = wanted.respond.send(Ok(deliveries)) {
-                // Nobody is there to take them: they come back as if they had never left.
-                let _stopped = inbox.push(Request::GiveBack { held: held(untaken.iter()) });
-            }
+            // Whoever went away, before or after this, has taken nothing: what is dropped is given back.
+            let _gone = wanted.respond.send(Ok(deliveries));
         });
         self.answers.push(Answer { needs, send });
     }
@@ -688,7 +757,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     fn end_waits(&mut self) {
         let now = self.clock.monotonic();
         for poll in self.waiters.take_ended_polls(now) {
-            self.answer(poll.wanted.respond, Ok(Vec::new()));
+            self.answer_empty(poll.wanted.respond);
         }
         for respond in self.waiters.take_late_callers(now) {
             self.answer(respond, Ok(()));
@@ -697,23 +766,58 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
 
     // --- the log ----------------------------------------------------------------------------------------------
 
+    /// Carries facts out, unless they are more than one frame can hold: then nothing is changed.
+    fn carry_out(&mut self, records: Vec<Record>) -> Result<Result<(), Refusal>, EngineError> {
+        let max = self.log.limits().frame_bytes_max;
+        self.encode(&records);
+        if self.encoded.len() > max {
+            return Ok(Err(Refusal::TooLarge { max }));
+        }
+        self.apply_encoded(records).map(Ok)
+    }
+
     /// Applies facts and queues them for the log. They are one transition: one frame holds them all.
     fn commit(&mut self, records: Vec<Record>) -> Result<(), EngineError> {
-        if self.batch.bytes() > self.log.limits().frame_bytes_best {
+        self.encode(&records);
+        self.apply_encoded(records)
+    }
+
+    fn encode(&mut self, records: &[Record]) {
+        self.encoded.clear();
+        self.encoded_ends.clear();
+        for record in records {
+            record.encode(&mut self.encoded);
+            self.encoded_ends.push(self.encoded.len());
+        }
+    }
+
+    fn apply_encoded(&mut self, records: Vec<Record>) -> Result<(), EngineError> {
+        #[cfg(feature = "planted")]
+        let records = {
+            let spoilt = crate::planted::spoil(&self.state, records);
+            self.encode(&spoilt);
+            spoilt
+        };
+        let limits = self.log.limits();
+        let is_full = self.batch.bytes() + self.encoded.len() > limits.frame_bytes_max;
+        if is_full || self.batch.bytes() > limits.frame_bytes_best {
             self.flush()?;
         }
-        for record in records {
+        self.room_left = self.room_left.saturating_sub(self.encoded.len());
+        let mut from = 0;
+        for (index, record) in records.into_iter().enumerate() {
+            let until = self.encoded_ends[index];
             let position = self.state.applied.next();
-            let before = self.batch.bytes();
-            self.batch.push_with(|out| record.encode(out));
+            self.batch.push(&self.encoded[from..until]);
             apply(&mut self.state, position, &record);
             self.waiters.observe(&record);
             if is_binding(&record) {
                 self.binding = position;
             }
             if holds_body(&record) {
-                self.bodies.keep(position, Arc::new(record), self.batch.bytes() - before);
+                self.bodies.keep(position, Arc::new(record), until - from);
             }
+            from = until;
         }
         Ok(())
     }
@@ -790,7 +894,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             Some(at) if at <= now => {
                 self.mark_at = None;
                 match self.log.mark() {
-                    Ok(()) | Err(LogError::Full { .. }) => {}
+                    Ok(()) | Err(LogError::Full { .. } | LogError::Retry { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -809,7 +913,8 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         let _outcome = self.checkpoints.finished();
         if let Some(mut progress) = self.checkpoint.take() {
             match progress.needs {
-                None => progress.step(&self.state, &mut self.checkpoints),
+                None if self.checkpoints.has_room() => progress.step(&self.state, &mut self.checkpoints),
+                None => {}
                 Some(needs) if needs <= self.durable => {
                     self.checkpoints.commit();
                     return;
@@ -828,13 +933,11 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
 /// Whether a request may change the state.
 fn changes_state(request: &Request) -> bool {
     match request {
-        Request::Look(_)
-        | Request::Follow { .. }
-        | Request::RunEnd { .. }
-        | Request::CloseConsumer { .. } => false,
+        Request::Look(_) | Request::Follow { .. } | Request::RunEnd { .. } => false,
         Request::Command { .. }
         | Request::OpenConsumer { .. }
         | Request::Pull { .. }
+        | Request::CloseConsumer { .. }
         | Request::Poll { .. }
         | Request::GiveBack { .. }
         | Request::Drain

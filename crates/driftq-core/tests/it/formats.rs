@@ -52,7 +52,12 @@ fn samples() -> Vec<Record> {
             name: group.clone(),
             on_timeline: false,
             at: Instant(1_000),
-            starts: vec![GroupStart { next: 1, floor: Offset(2), bytes: 3 }],
+            starts: vec![GroupStart {
+                next: 1,
+                floor: Offset(2),
+                bytes: 3,
+                settled: vec![(Offset(4), Offset(6))],
+            }],
         }),
         Record::GroupTouched(GroupTouched { group: GroupId(3), at: Instant(1_000) }),
         Record::GroupForgotten(GroupId(3)),

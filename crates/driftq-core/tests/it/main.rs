@@ -1,6 +1,7 @@
 //! Stories of the core: a script in, what was answered out.
 
 mod delivery;
+mod edges;
 mod exhaustive;
 mod formats;
 mod idempotency;

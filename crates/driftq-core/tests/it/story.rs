@@ -87,7 +87,7 @@ impl World {
 
     /// Rebuilds the state from the whole log, and from a checkpoint taken entity by entity while the log was applied.
     fn restart(&mut self) {
-        let mut whole = State::new(Limits::default());
+        let mut whole = State::new(self.state.limits);
         for (index, record) in self.log.iter().enumerate() {
             apply(&mut whole, Position(index as u64 + 1), record);
         }
@@ -101,7 +101,7 @@ impl World {
     /// A checkpoint that begins in the middle of the log and takes one entity every other record.
     fn fuzzy_checkpoint(&self) -> State {
         let middle = self.log.len() / 2;
-        let mut running = State::new(Limits::default());
+        let mut running = State::new(self.state.limits);
         let mut chunks = Vec::new();
         let mut ids = Vec::new().into_iter();
         for (index, record) in self.log.iter().enumerate() {
@@ -115,7 +115,7 @@ impl World {
             }
         }
         chunks.extend(ids.filter_map(|id| running.encode_entity(id)));
-        let mut state = State::new(Limits::default());
+        let mut state = State::new(self.state.limits);
         for chunk in &chunks {
             state.adopt(Entity::decode(chunk).expect("an entity survives its encoding"));
         }
@@ -177,6 +177,8 @@ impl World {
             "redrive" => self.redrive(&line),
             "discard" => self.discard(&line),
             "lag" => self.lag(&line),
+            "unread" => self.unread(&line),
+            "limit" => self.limit(&line),
             other => panic!("no such line: {other}"),
         }
     }
@@ -221,7 +223,7 @@ impl World {
 
     fn lease(&mut self, line: &Line<'_>) {
         let open =
-            OpenGroup { topic: topic(line.words[1]), group: group(line.words[2]), start: Start::Earliest };
+            OpenGroup { topic: topic(line.words[1]), group: group(line.words[2]), start: line.start() };
         let Some(Reply::Group { group, .. }) = self.ask(Command::OpenGroup(open)) else { return };
         let ask = LeaseMessages {
             group,
@@ -324,7 +326,7 @@ impl World {
                 fingerprint: None,
             }),
             tenant: None,
-            topic: topic("runs.commands"),
+            topic: topic(&line.text("topic").unwrap_or("runs.commands".into())),
             group: group("workers"),
             policy: line.text("policy").map_or(policy("3,1000"), |text| policy(&text)),
             due: line.number("delay").map_or(Due::Now, |ms| Due::After(Millis(ms))),
@@ -501,12 +503,42 @@ impl World {
     }
 }
 
+impl World {
+    /// Places of the visible sequence that a group has not read past.
+    fn unread(&mut self, line: &Line<'_>) {
+        let found = self.state.topic(&topic(line.words[1])).expect("a topic");
+        let group = self.state.group(&found.name, &group(line.words[2])).expect("a group");
+        let left: Vec<_> = found
+            .partitions
+            .iter()
+            .zip(&group.partitions)
+            .map(|(p, g)| (p.visible_end() - g.next).to_string())
+            .collect();
+        let left = left.join(" ");
+        self.tell(&format!("unread {left}"));
+    }
+
+    /// Sets a bound; it is configuration, so a restart keeps it.
+    fn limit(&mut self, line: &Line<'_>) {
+        let limits = &mut self.state.limits;
+        limits.partition_messages_max = line.number("messages").or(limits.partition_messages_max);
+    }
+}
+
 struct Line<'a> {
     words: Vec<&'a str>,
     options: BTreeMap<&'a str, &'a str>,
 }
 
 impl Line<'_> {
+    fn start(&self) -> Start {
+        match self.options.get("start").copied() {
+            Some("latest") => Start::Latest,
+            Some(other) => panic!("no such start: {other}"),
+            None => Start::Earliest,
+        }
+    }
+
     fn text(&self, name: &str) -> Option<String> {
         self.options.get(name).map(|text| (*text).to_owned())
     }

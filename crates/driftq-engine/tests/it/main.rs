@@ -3,3 +3,4 @@
 mod durability;
 mod harness;
 mod waiting;
+mod waiting_edges;
