@@ -1,3 +1,5 @@
+//! Waiting at its edges: clients that go away, busy turns, late deadlines, a disk that fills.
+
 use crate::harness::{World, consumer, message, told, topic};
 use driftq_core::*;
 use driftq_engine::{Poll, Refusal};
@@ -26,7 +28,7 @@ fn p02_a_timelines_event_is_handed_to_a_group_only_once_it_is_durable() {
     let events = topic("runs.events.r1");
     let broker = world.broker.clone();
     let tab = OpenGroup {
-        topic: events.clone(),
+        topic: events,
         group: GroupName::parse("workers").expect("a name"),
         start: Start::Earliest,
     };

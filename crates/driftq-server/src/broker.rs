@@ -1,0 +1,55 @@
+//! Starting the engine over its log: a folder on the disk, or memory.
+
+use crate::config::Config;
+use driftq_engine::{
+    DiskCheckpoints, Engine, EngineError, EngineOptions, NoCheckpoints, SystemClock, ThreadedCheckpoints,
+};
+use driftq_log::{LogError, MemoryLog, OsDisk, Recovered, Wal, WalOptions, load_snapshot};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A running engine, and what its start found.
+pub(crate) struct Started {
+    pub(crate) engine: Engine,
+    /// What opening the log found; `None` in memory.
+    pub(crate) log: Option<Recovered>,
+    /// Where an older folder was moved to.
+    pub(crate) moved_to: Option<PathBuf>,
+}
+
+/// Opens the log and recovers the engine. Blocks on the disk.
+pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
+    let options = EngineOptions {
+        limits: config.limits(),
+        seed: fastrand::u64(..),
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        checkpoint_bytes: config.checkpoint_bytes,
+        ..EngineOptions::default()
+    };
+    if config.memory {
+        let engine = driftq_engine::start(MemoryLog::new(), NoCheckpoints, SystemClock::new(), options)?;
+        return Ok(Started { engine, log: None, moved_to: None });
+    }
+    let moved_to = if config.reset_wal { reset(config)? } else { None };
+    let disk = OsDisk::open(&config.wal)?;
+    let proven = load_snapshot(&disk)?.snapshot.map_or_else(Default::default, |snapshot| snapshot.at);
+    let wal_options = WalOptions {
+        segment_bytes: config.segment_bytes,
+        reserve_bytes: config.disk_reserve_bytes,
+        quarantine: config.quarantine,
+        proven,
+        ..WalOptions::default()
+    };
+    let (wal, log) = Wal::open(disk.clone(), wal_options)?;
+    let checkpoints = ThreadedCheckpoints::new(DiskCheckpoints::new(disk));
+    let engine = driftq_engine::start(wal, checkpoints, SystemClock::new(), options)?;
+    Ok(Started { engine, log: Some(log), moved_to })
+}
+
+fn reset(config: &Config) -> Result<Option<PathBuf>, LogError> {
+    if !config.wal.exists() {
+        return Ok(None);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    driftq_log::reset(&config.wal, now.as_secs()).map(Some)
+}

@@ -1,0 +1,170 @@
+//! Topics: create, list, show, browse.
+
+use crate::answer::{Answer, ok};
+use crate::app::{App, Engine};
+use crate::convert;
+use crate::extract::{Fields, FromQuery, Query, TopicParam};
+use crate::problem::Problem;
+use crate::render::{messages, topics};
+use crate::shelf;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use driftq_api::{
+    BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, Topic,
+    TopicDetailPage, TopicList, TopicListQuery, TopicSummary,
+};
+use driftq_core::{CreateTopic, MessageAt, Offset, PartitionId, Position, TopicName};
+use driftq_engine::Broker;
+use http::StatusCode;
+
+/// Topics looked at in one go on the writer's thread.
+const LOOK_MAX: usize = 1_000;
+/// Bytes of one page of messages.
+const PAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+impl FromQuery<CreateTopicQuery> for CreateTopicRequest {
+    fn from_query(query: CreateTopicQuery) -> Result<Self, Problem> {
+        Ok(query.into())
+    }
+}
+
+/// `POST /v1/topics`: 201, also when the topic is there already.
+pub(crate) async fn create(
+    Engine(broker): Engine,
+    fields: Fields<CreateTopicRequest, CreateTopicQuery>,
+) -> Result<Answer<CreateTopicResponse>, Problem> {
+    let asked = fields.take();
+    let name = TopicName::parse(convert::required("name", asked.name.as_deref())?)?;
+    let partitions = asked.partitions.filter(|count| *count > 0);
+    let (partitions, _) = broker.create_topic(CreateTopic { name: name.clone(), partitions }).await?;
+    let name = name.as_str().to_owned();
+    Ok(Answer(StatusCode::CREATED, CreateTopicResponse { status: "created".to_owned(), name, partitions }))
+}
+
+/// `GET /v1/topics`: names, or with `detail=1` objects.
+pub(crate) async fn list(
+    Engine(broker): Engine,
+    Query(query): Query<TopicListQuery>,
+) -> Result<Response, Problem> {
+    let limit = query.limit.map(|limit| convert::limit(Some(limit))).transpose()?;
+    let after = convert::trimmed(query.cursor.as_deref()).map(TopicName::parse).transpose()?;
+    if query.detail {
+        let (topics, next_cursor) =
+            page(&broker, limit, after, topics::summary, |topic: &TopicSummary| &topic.name).await?;
+        return Ok(ok(TopicDetailPage { topics, next_cursor }).into_response());
+    }
+    let name = |topic: &driftq_core::Topic| topic.name.as_str().to_owned();
+    let (topics, next_cursor) = page(&broker, limit, after, name, |name: &String| name).await?;
+    Ok(ok(TopicList { topics, next_cursor }).into_response())
+}
+
+/// Topics in the order of their names, a bounded look at a time; all of them without a limit.
+async fn page<T: Send + 'static>(
+    broker: &Broker,
+    limit: Option<usize>,
+    mut after: Option<TopicName>,
+    render: fn(&driftq_core::Topic) -> T,
+    name: fn(&T) -> &String,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let mut found: Vec<T> = Vec::new();
+    loop {
+        let wanted = limit.map_or(LOOK_MAX, |limit| limit - found.len());
+        let from = after.take();
+        let look = move |state: &driftq_core::State| {
+            let mut names = state.topic_names_from(from.as_ref()).peekable();
+            let topics = names
+                .by_ref()
+                .take(wanted)
+                .filter_map(|(name, id)| Some((name.clone(), state.topics.get(&id)?)));
+            let (names_seen, topics): (Vec<_>, Vec<_>) =
+                topics.map(|(name, topic)| (name, render(topic))).unzip();
+            (topics, names_seen.into_iter().next_back().filter(|_| names.peek().is_some()))
+        };
+        let (topics, next) = broker.look(look).await?;
+        found.extend(topics);
+        after = next;
+        if after.is_none() || limit.is_some_and(|limit| found.len() >= limit) {
+            let next_cursor = after.and(found.last().map(name).cloned());
+            return Ok((found, next_cursor));
+        }
+    }
+}
+
+/// `GET /v1/topics/{topic}`: partitions and groups.
+pub(crate) async fn show(
+    Engine(broker): Engine,
+    TopicParam(name): TopicParam,
+) -> Result<Answer<Topic>, Problem> {
+    let asked = name.clone();
+    let found =
+        broker.look(move |state| state.topic(&asked).map(|topic| topics::topic(state, topic))).await?;
+    found.map(ok).ok_or_else(|| unknown(&name))
+}
+
+/// `GET /v1/topics/{topic}/messages`: a look without group, lease or effect.
+pub(crate) async fn browse(
+    State(app): State<App>,
+    Engine(broker): Engine,
+    TopicParam(name): TopicParam,
+    Query(query): Query<BrowseQuery>,
+) -> Result<Answer<BrowsePage>, Problem> {
+    let limit = convert::limit(query.limit)?;
+    let from = convert::cursor(query.cursor.as_deref())?.or(query.from).map(Offset);
+    let partition = PartitionId(query.partition.unwrap_or(0));
+    let asked = name.clone();
+    let found = broker.look(move |state| placed(state, &asked, partition, from, limit)).await?;
+    let (places, next_from) = found.ok_or_else(|| unknown(&name))??;
+    let render = move |shelf: &shelf::Shelf<'_>| {
+        places.iter().map(|(at, position)| messages::browsed(shelf, *at, *position)).collect()
+    };
+    let messages = shelf::render(&broker, &app, render).await?;
+    Ok(ok(BrowsePage { messages, next_from, next_cursor: next_from.map(|next| next.to_string()) }))
+}
+
+type Places = (Vec<(MessageAt, Position)>, Option<u64>);
+
+/// Where the messages of a page lie, and where the next page begins; `None` without such a topic.
+fn placed(
+    state: &driftq_core::State,
+    name: &TopicName,
+    id: PartitionId,
+    from: Option<Offset>,
+    limit: usize,
+) -> Option<Result<Places, Problem>> {
+    let topic = state.topic(name)?;
+    let Some(partition) = topic.partition(id) else {
+        let count = topic.partition_count();
+        return Some(Err(Problem::invalid(format!(
+            "partition {id} is out of range; topic {name:?} has {count}",
+            name = name.as_str()
+        ))));
+    };
+    if from.is_some_and(|from| from < partition.first) {
+        let first = partition.first;
+        return Some(Err(expired(format!(
+            "messages before offset {first} were removed by retention; read from {first}"
+        ))));
+    }
+    let mut offset = from.unwrap_or(partition.first);
+    let (mut places, mut bytes) = (Vec::new(), 0_u64);
+    while let Some(entry) = partition.entry(offset) {
+        bytes += u64::from(entry.bytes);
+        if places.len() >= limit || (bytes > PAGE_BYTES_MAX && !places.is_empty()) {
+            return Some(Ok((places, Some(offset.0))));
+        }
+        places.push((MessageAt { topic: topic.id, partition: id, offset }, entry.position));
+        offset = offset.next();
+    }
+    Some(Ok((places, None)))
+}
+
+pub(crate) fn expired(message: String) -> Problem {
+    Problem::new(driftq_api::ErrorCode::Expired, message)
+}
+
+fn unknown(name: &TopicName) -> Problem {
+    let name = name.as_str();
+    Problem::not_found(format!(
+        "there is no topic {name:?}; create it with POST /v1/topics {{\"name\":{name:?}}}"
+    ))
+}

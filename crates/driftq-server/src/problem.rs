@@ -1,0 +1,185 @@
+//! Every way to be refused, as one type on its way to the wire.
+//!
+//! Promise: whatever the engine refuses becomes a code, a sentence and perhaps a `Retry-After` in one exhaustive
+//! match here; no text of a library reaches a user.
+
+use axum::response::{IntoResponse, Response};
+use driftq_api::{ErrorBody, ErrorCode};
+use driftq_core::{NameError, Rejection};
+use driftq_engine::{BodyError, Refusal};
+use http::{HeaderValue, header};
+
+/// The media type of every JSON answer.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// The media type of an error for those who ask for it.
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// How long a caller waits after an overload.
+const OVERLOAD_WAIT_MS: u64 = 250;
+/// How long a caller waits when a partition is full, the disk is full, or the server starts or drains.
+const CONDITION_WAIT_MS: u64 = 1_000;
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<ErrorBody>);
+
+/// Marks an answer as an error of ours, so that the gate can choose its media type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsProblem;
+
+impl Problem {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(Box::new(ErrorBody::new(code, message)))
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::NotFound, message)
+    }
+
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::PayloadTooLarge, message)
+    }
+
+    pub(crate) fn overloaded(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::ResourceExhausted, message).reason("overloaded").retry_after(OVERLOAD_WAIT_MS)
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>, reason: &str) -> Self {
+        Self::new(ErrorCode::Unavailable, message).reason(reason).retry_after(CONDITION_WAIT_MS)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+
+    pub(crate) fn reason(mut self, reason: &str) -> Self {
+        self.0.reason = Some(reason.to_owned());
+        self
+    }
+
+    pub(crate) fn detail(mut self, detail: String) -> Self {
+        self.0.detail = detail;
+        self
+    }
+
+    /// Puts the place of a faulty item in front of what is wrong with it.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.0.message = format!("{place}: {}", self.0.message);
+        self.0.detail = self.0.message.clone();
+        self
+    }
+
+    /// The same refusal, about something that the path itself names.
+    pub(crate) fn as_not_found(self) -> Self {
+        match self.0.error {
+            ErrorCode::InvalidArgument => Self::not_found(self.0.message),
+            ErrorCode::Unauthenticated
+            | ErrorCode::PermissionDenied
+            | ErrorCode::NotFound
+            | ErrorCode::Expired
+            | ErrorCode::MethodNotAllowed
+            | ErrorCode::FailedPrecondition
+            | ErrorCode::PayloadTooLarge
+            | ErrorCode::UnsupportedMediaType
+            | ErrorCode::Unprocessable
+            | ErrorCode::ResourceExhausted
+            | ErrorCode::Internal
+            | ErrorCode::Unavailable => self,
+        }
+    }
+
+    pub(crate) fn why(&self) -> &str {
+        self.0.reason.as_deref().unwrap_or(self.0.error.as_str())
+    }
+
+    fn retry_after(mut self, ms: u64) -> Self {
+        self.0.retry_after_ms = Some(ms);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status =
+            http::StatusCode::from_u16(self.0.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).expect("an error body has no key that is not a string");
+        let mut response = (status, [(header::CONTENT_TYPE, JSON)], body).into_response();
+        if let Some(ms) = self.0.retry_after_ms {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
+        }
+        response.extensions_mut().insert(IsProblem);
+        response
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        tracing::error!(%error, "a stored body cannot be read");
+        Self::internal("a stored message cannot be read back; the server's log names the file and the place")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::Rejected(rejection) => rejection.into(),
+            Refusal::Overloaded => Self::overloaded(text),
+            Refusal::DiskFull => Self::unavailable(text, "disk_full"),
+            Refusal::Draining => Self::unavailable(text, "draining"),
+            Refusal::TooLarge { .. } => Self::too_large(text),
+            Refusal::Stopped => Self::unavailable(text, "stopped"),
+        }
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let text = rejection.to_string();
+        match rejection {
+            Rejection::UnknownTopic(_)
+            | Rejection::UnknownGroup { .. }
+            | Rejection::PartitionsDiffer { .. }
+            | Rejection::PartitionOutOfRange { .. }
+            | Rejection::TooManyPartitions { .. }
+            | Rejection::DeadlinePassed
+            | Rejection::NotOnTimeline(_)
+            | Rejection::NeverDelivered
+            | Rejection::ResultOutsideRun
+            | Rejection::UnknownStep { .. }
+            | Rejection::NotForCommands(_)
+            | Rejection::TooManySteps { .. }
+            | Rejection::NotForCommands(_)
+            | Rejection::RunDeadLetter => Self::invalid(text),
+            Rejection::UnknownRun(_) | Rejection::UnknownDeadLetter => Self::not_found(text),
+            Rejection::NotOwner
+            | Rejection::RunExists(_)
+            | Rejection::TimelineTaken(_)
+            | Rejection::RunNotEnded { .. }
+            | Rejection::RunEnded { .. }
+            | Rejection::TooManySteps { .. }
+            | Rejection::InputChanged
+            | Rejection::DeadLetterClosed(_) => Self::new(ErrorCode::FailedPrecondition, text),
+            Rejection::Cancelled => Self::new(ErrorCode::FailedPrecondition, text).reason("cancelled"),
+            Rejection::FingerprintDiffers => Self::new(ErrorCode::Unprocessable, text),
+            Rejection::TooManyTopics(_) => Self::new(ErrorCode::ResourceExhausted, text)
+                .reason("topics_full")
+                .retry_after(CONDITION_WAIT_MS),
+            Rejection::TooManyGroups(_) => Self::new(ErrorCode::ResourceExhausted, text)
+                .reason("groups_full")
+                .retry_after(CONDITION_WAIT_MS),
+            Rejection::Backpressure { reason } => {
+                Self::new(ErrorCode::ResourceExhausted, text).reason(reason).retry_after(CONDITION_WAIT_MS)
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Every path and method in one table.
+//!
+//! Promise: a route stands here once, with what it takes and answers; the router and the OpenAPI document are both made
+//! from this table, so neither can know a route that the other does not.
+
+use crate::app::App;
+use crate::handlers::{consume, dead_letters, events, health, produce, runs, settle, steps, topics};
+use crate::openapi::Operation;
+use crate::problem::Problem;
+use axum::Router;
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use driftq_api as api;
+use http::{HeaderValue, Method, Uri, header};
+use utoipa::openapi::HttpMethod;
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+const SSE: &str = "text/event-stream";
+const DEAD_LETTER: &str = "/v1/dlq/{topic}/{partition}/{offset}";
+/// How much of a path is repeated in an answer.
+const PATH_SHOWN_MAX: usize = 200;
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) path: String,
+    pub(crate) method: HttpMethod,
+    pub(crate) operation: Operation,
+    handler: MethodRouter<App>,
+}
+
+fn route<H, T>(
+    method: HttpMethod,
+    filter: MethodFilter,
+    path: &str,
+    handler: H,
+    operation: Operation,
+) -> Route
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    Route { path: path.to_owned(), method, operation, handler: on(filter, handler) }
+}
+
+fn get<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Get, MethodFilter::GET, path, handler, operation)
+}
+
+fn post<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Post, MethodFilter::POST, path, handler, operation)
+}
+
+fn put<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Put, MethodFilter::PUT, path, handler, operation)
+}
+
+/// The table.
+pub(crate) fn table() -> Vec<Route> {
+    let mut table = health_routes();
+    table.extend(message_routes());
+    table.extend(run_routes());
+    table.extend(dead_letter_routes());
+    table
+}
+
+fn health_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("health", id, summary);
+    vec![
+        get(
+            "/v1/healthz",
+            health::healthz,
+            op("healthz", "The broker answers").answers::<api::Health>(200, JSON),
+        ),
+        get("/v1/livez", health::livez, op("livez", "The process answers").answers::<api::Health>(200, JSON)),
+        get(
+            "/v1/readyz",
+            health::readyz,
+            op("readyz", "Whether requests are welcome")
+                .answers::<api::Readiness>(200, JSON)
+                .answers::<api::Readiness>(503, JSON),
+        ),
+        get(
+            "/v1/version",
+            health::version,
+            op("version", "Which server this is").answers::<api::Version>(200, JSON),
+        ),
+        get("/v1/openapi.json", health::openapi, op("openapi", "This document").answers_any(200, JSON)),
+        get(
+            "/metrics",
+            health::metrics,
+            op("metrics", "Metrics for Prometheus").answers_any(200, "application/openmetrics-text"),
+        ),
+    ]
+}
+
+fn message_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("messages", id, summary);
+    vec![
+        get(
+            "/v1/topics",
+            topics::list,
+            op("list_topics", "List topics")
+                .query::<api::TopicListQuery>()
+                .answers_either::<api::TopicList, api::TopicDetailPage>(200),
+        ),
+        post(
+            "/v1/topics",
+            topics::create,
+            op("create_topic", "Make a topic, if it is not there")
+                .query::<api::CreateTopicQuery>()
+                .body::<api::CreateTopicRequest>()
+                .answers::<api::CreateTopicResponse>(201, JSON),
+        ),
+        get(
+            "/v1/topics/{topic}",
+            topics::show,
+            op("show_topic", "Show a topic").answers::<api::Topic>(200, JSON),
+        ),
+        get(
+            "/v1/topics/{topic}/messages",
+            topics::browse,
+            op("browse_topic", "Look at messages without consuming them")
+                .query::<api::BrowseQuery>()
+                .answers::<api::BrowsePage>(200, JSON),
+        ),
+        post(
+            "/v1/produce",
+            produce::produce,
+            op("produce", "Produce a message")
+                .query::<api::ProduceQuery>()
+                .idempotent()
+                .body::<api::ProduceRequest>()
+                .answers::<api::ProduceResponse>(200, JSON),
+        ),
+        post(
+            "/v1/produce/batch",
+            produce::batch,
+            op("produce_batch", "Produce messages, all or none")
+                .body::<api::BatchRequest>()
+                .answers::<api::BatchResponse>(200, JSON),
+        ),
+        get(
+            "/v1/consume",
+            consume::consume,
+            op("consume", "Lease messages: a stream of lines, or one answer")
+                .query::<api::ConsumeQuery>()
+                .answers::<api::ConsumeItem>(200, NDJSON)
+                .answers_any(200, JSON),
+        ),
+        post(
+            "/v1/ack",
+            settle::ack,
+            op("ack", "Settle a message")
+                .query::<api::AckQuery>()
+                .body::<api::AckRequest>()
+                .answers_nothing(204),
+        ),
+        post(
+            "/v1/nack",
+            settle::nack,
+            op("nack", "Fail an attempt")
+                .query::<api::NackQuery>()
+                .body::<api::NackRequest>()
+                .answers_nothing(204),
+        ),
+        post(
+            "/v1/extend",
+            settle::extend,
+            op("extend", "Move a lease's end")
+                .query::<api::ExtendQuery>()
+                .body::<api::ExtendRequest>()
+                .answers::<api::ExtendResponse>(200, JSON),
+        ),
+    ]
+}
+
+fn run_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("runs", id, summary);
+    vec![
+        get(
+            "/v1/runs",
+            runs::list,
+            op("list_runs", "List runs, newest first")
+                .query::<api::RunListQuery>()
+                .answers::<api::RunPage>(200, JSON),
+        ),
+        post(
+            "/v1/runs",
+            runs::start,
+            op("start_run", "Start a run")
+                .idempotent()
+                .body::<api::StartRunRequest>()
+                .answers::<api::StartRunResponse>(201, JSON)
+                .answers::<api::StartRunResponse>(200, JSON),
+        ),
+        get(
+            "/v1/runs/{run_id}",
+            runs::show,
+            op("show_run", "Show a run").query::<api::RunQuery>().answers::<api::Run>(200, JSON),
+        ),
+        post(
+            "/v1/runs/{run_id}/replay",
+            runs::replay,
+            op("replay_run", "Start an ended run again")
+                .body::<api::ReplayRequest>()
+                .answers::<api::ReplayResponse>(200, JSON),
+        ),
+        post(
+            "/v1/runs/{run_id}/cancel",
+            runs::cancel,
+            op("cancel_run", "End a run").answers::<api::CancelRunResponse>(200, JSON),
+        ),
+        get(
+            "/v1/runs/{run_id}/events",
+            events::read,
+            op("read_events", "A run's timeline: a stream for those who accept one, otherwise a page")
+                .query::<api::EventQuery>()
+                .answers::<api::EventPage>(200, JSON)
+                .answers::<api::RunEvent>(200, SSE)
+                .answers_nothing(204)
+                .mentions::<api::BrokerEvent>()
+                .mentions::<api::TimelineReset>(),
+        ),
+        post(
+            "/v1/runs/{run_id}/events",
+            events::append,
+            op("append_events", "Write a worker's events")
+                .body::<api::PostEventsRequest>()
+                .answers::<api::PostEventsResponse>(200, JSON),
+        ),
+        get(
+            "/v1/runs/{run_id}/steps",
+            steps::list,
+            op("list_steps", "Finished steps of a run").answers::<api::StepPage>(200, JSON),
+        ),
+        put(
+            "/v1/runs/{run_id}/steps/{step}",
+            steps::put,
+            op("store_step", "Store a step's output, once")
+                .body::<api::StepRequest>()
+                .answers::<api::StepResponse>(200, JSON),
+        ),
+        get(
+            "/v1/runs/{run_id}/dlq",
+            dead_letters::of_run,
+            op("show_run_dead_letter", "A run's dead letter")
+                .query::<api::RunDeadLetterQuery>()
+                .answers::<api::RunDeadLetter>(200, JSON),
+        ),
+    ]
+}
+
+fn dead_letter_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("dead letters", id, summary);
+    vec![
+        get(
+            "/v1/dlq",
+            dead_letters::list,
+            op("list_dead_letters", "List open dead letters")
+                .query::<api::DeadLetterQuery>()
+                .answers::<api::DeadLetterPage>(200, JSON),
+        ),
+        get(
+            DEAD_LETTER,
+            dead_letters::show,
+            op("show_dead_letter", "Show a dead letter").answers::<api::DeadLetterDetail>(200, JSON),
+        ),
+        post(
+            &format!("{DEAD_LETTER}/redrive"),
+            dead_letters::redrive,
+            op("redrive_dead_letter", "Append a dead letter's message anew, or replay its run")
+                .idempotent()
+                .body::<api::RedriveRequest>()
+                .answers::<api::RedriveResponse>(200, JSON),
+        ),
+        post(
+            &format!("{DEAD_LETTER}/discard"),
+            dead_letters::discard,
+            op("discard_dead_letter", "Give a dead letter up")
+                .body::<api::DiscardRequest>()
+                .answers::<api::DiscardResponse>(200, JSON),
+        ),
+    ]
+}
+
+/// The router made from the table.
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        router = router.route(&route.path, route.handler);
+    }
+    // A HEAD would lease messages and then throw their bodies away.
+    router = router.route("/v1/consume", on(MethodFilter::HEAD, no_head));
+    router.fallback(unknown_path).method_not_allowed_fallback(wrong_method).with_state(app)
+}
+
+async fn no_head() -> Response {
+    let mut response = wrong_method(Method::HEAD).await.into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    response
+}
+
+async fn wrong_method(method: Method) -> Problem {
+    Problem::new(
+        api::ErrorCode::MethodNotAllowed,
+        format!("{method} is not possible here; the Allow header names what is"),
+    )
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(PATH_SHOWN_MAX).collect();
+    if path.starts_with("/v1/") || path == "/v1" {
+        return Problem::not_found(format!("there is no {path}; GET /v1/openapi.json lists what there is"));
+    }
+    let versioned = format!("/v1{path}");
+    let problem = Problem::not_found("use /v1/* endpoints");
+    if table().iter().any(|route| route.path == versioned) {
+        return problem.detail(format!("there is no {path}; use {versioned}"));
+    }
+    problem
+}

@@ -1,0 +1,242 @@
+//! The server: listens, hands connections to the gate, drains, ends.
+//!
+//! Promise: half a request, a silent client or one that does not read costs a bounded time and a bounded buffer; a drain
+//! ends within [`DRAIN_TIME`] and a few seconds, with all that was answered on the disk.
+
+use crate::app::App;
+use crate::broker::{self, Started};
+use crate::config::Config;
+use crate::gate::{Gate, HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
+use driftq_engine::{Broker, EngineError, Recovery};
+use driftq_log::Recovered;
+use futures_channel::oneshot;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
+
+/// How long a client may take for its headers, and a connection may be idle.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+/// How long a client may not read before it is cut off.
+const STALL_TIME: Duration = Duration::from_secs(30);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1_024;
+/// How long accepting pauses when there is no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long connections get to end when the server drains.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long the engine gets to sync and end.
+const STOP_TIME: Duration = Duration::from_millis(2_500);
+
+/// Why a server cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}; choose another address with --addr")]
+    Listen {
+        /// The address.
+        addr: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process cannot hear signals.
+    #[error("cannot listen for signals: {source}")]
+    Signals {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The engine cannot start, or failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine is gone without a word.
+    #[error("the broker's writer ended unexpectedly; report this")]
+    Gone,
+    /// The engine did not end in time.
+    #[error("the broker did not end in time")]
+    Slow,
+}
+
+/// A running server.
+pub struct Server {
+    addr: SocketAddr,
+    broker: Broker,
+    ended: oneshot::Receiver<Result<(), EngineError>>,
+    phase: Arc<watch::Sender<bool>>,
+    accepting: JoinHandle<()>,
+    /// What the engine found at its start.
+    pub recovery: Recovery,
+    /// What opening the log found; `None` in memory.
+    pub log: Option<Recovered>,
+    /// Where an older data folder was moved to.
+    pub moved_to: Option<PathBuf>,
+}
+
+impl Server {
+    /// Listens and recovers; until that is done, requests are answered 503.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] when it cannot listen, or the data cannot be used.
+    pub async fn start(config: Config) -> Result<Self, ServerError> {
+        let listener = listen(&config.addr)
+            .map_err(|source| ServerError::Listen { addr: config.addr.clone(), source })?;
+        let addr = listener
+            .local_addr()
+            .map_err(|source| ServerError::Listen { addr: config.addr.clone(), source })?;
+        let app = App::new(config.clone());
+        let phase = Arc::new(watch::Sender::new(false));
+        let accepting = tokio::spawn(accept(listener, app.clone(), Arc::clone(&phase)));
+        let started = tokio::task::spawn_blocking(move || broker::start(&config)).await;
+        let Started { engine, log, moved_to } = match started {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => {
+                accepting.abort();
+                return Err(error.into());
+            }
+            Err(_) => return Err(ServerError::Gone),
+        };
+        app.open(engine.broker.clone());
+        let (broker, ended, recovery) = (engine.broker, engine.ended, engine.recovery);
+        Ok(Self { addr, broker, ended, phase, accepting, recovery, log, moved_to })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until `stop` is ready, then drains; or until the engine fails.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] when the engine failed, or did not end in time.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        tokio::select! {
+            () = stop => self.drain().await,
+            ended = &mut self.ended => ended.map_err(|_| ServerError::Gone)?.map_err(ServerError::from),
+        }
+    }
+
+    /// Takes nothing new, lets what runs end, syncs, ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] when the engine failed, or did not end in time.
+    pub async fn drain(mut self) -> Result<(), ServerError> {
+        self.broker.drain();
+        self.phase.send_replace(true);
+        if tokio::time::timeout(DRAIN_TIME, self.phase.closed()).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut");
+        }
+        self.accepting.abort();
+        self.broker.stop();
+        let ended = tokio::time::timeout(STOP_TIME, &mut self.ended).await.map_err(|_| ServerError::Slow)?;
+        ended.map_err(|_| ServerError::Gone)?.map_err(ServerError::from)
+    }
+}
+
+/// The addresses that a host and port stand for; without a host, every interface.
+pub(crate) fn addresses(addr: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Some(port) = addr.strip_prefix(':') {
+        let port = port.parse().map_err(|_| io::Error::other(format!("{port:?} is no port")))?;
+        return Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]);
+    }
+    Ok(addr.to_socket_addrs()?.collect())
+}
+
+fn listen(addr: &str) -> io::Result<TcpListener> {
+    let mut last = io::Error::other("it stands for no address");
+    for address in addresses(addr)? {
+        match listen_on(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections for ever; at the bound, new ones wait.
+async fn accept(listener: TcpListener, app: App, phase: Arc<watch::Sender<bool>>) {
+    let gate = Gate::new(app.clone());
+    let room = Arc::new(Semaphore::new(app.config.max_connections));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (gate, phase, app) = (gate.clone(), phase.subscribe(), app.clone());
+                tokio::spawn(async move {
+                    app.metrics.connected();
+                    serve(stream, gate, phase).await;
+                    app.metrics.disconnected();
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Most often there is no file descriptor left; some will be given back.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(stream: TcpStream, gate: Gate, mut phase: watch::Receiver<bool>) {
+    // Without it small answers wait for the client's next acknowledgement; a socket that refuses works all the same.
+    let _kept_waiting = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALL_TIME));
+    let service = service_fn(move |request| {
+        let gate = gate.clone();
+        async move { gate.answer(request).await }
+    });
+    let is_draining = *phase.borrow_and_update();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEADER_BYTES_MAX + URL_BYTES_MAX)
+        .keep_alive(!is_draining)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    tokio::pin!(connection);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                }
+                return;
+            }
+            changed = phase.changed(), if !is_draining => {
+                if changed.is_ok() {
+                    connection.as_mut().graceful_shutdown();
+                }
+                // Nothing more will change: only the connection is waited for.
+                let _broken = connection.as_mut().await;
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,465 @@
+"""The whole integration of an app: `app.include_router(driftq_router(client, scope=…, workflows=[…]))`.
+
+Promises: the routes take and answer what driftqd's `/v1/runs*` do; another tenant's run answers like one that
+is absent; only listed workflows can be started; a stream is never ended, nor refused, because the broker is
+away. The bytes of a timeline are passed on unread.
+"""
+
+# No `from __future__ import annotations` here: FastAPI reads the annotations of nested functions.
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, get_args
+
+import anyio
+import httpx2
+from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from . import _requests as requests
+from ._async_client import AsyncClient
+from ._errors import ApiError, DriftqError, NotFound, PermissionDenied, UnexpectedAnswer
+from ._events import SseBlocks
+from ._hold import AWAY_BACKOFF
+from ._requests import UNSET, Call, RunOptions
+from ._types import Cancelled, EventPage, Replayed, RetryPolicy, RunCreated, RunDeadLetter, RunInfo, RunPage
+
+__all__ = [
+    "STREAM_HEADERS",
+    "CreateRun",
+    "ReplayRun",
+    "RouteName",
+    "Scope",
+    "create_scoped_run",
+    "driftq_router",
+    "error_answer",
+    "relay_events",
+    "wants_stream",
+]
+
+logger = logging.getLogger("driftq.fastapi")
+
+RouteName = Literal["create", "list", "get", "events", "steps", "dlq", "replay", "cancel"]
+
+#: What keeps proxies and compressing middleware from holding events back.
+STREAM_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+_AWAY = b": the broker is away, trying again\n\n"
+
+
+class Scope(BaseModel):
+    """Who asks: the tenant whose runs are seen, and the name that a timeline shows for a replay."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant_id: str = Field(min_length=1)
+    actor: str | None = None
+
+
+class CreateRun(BaseModel):
+    """What `POST /runs` takes. Topic, group and tenant are the server's business, not a browser's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    workflow: str
+    input: Any = None
+    run_id: str | None = None
+    idempotency_key: str | None = None
+    retry_policy: RetryPolicy | None = None
+    deliver_at_ms: int | None = None
+    tags: list[str] | None = None
+
+
+class ReplayRun(BaseModel):
+    """What `POST /runs/{run_id}/replay` takes; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Any = None
+    patch: dict[str, Any] | None = None
+    from_step: str | None = None
+    fresh: bool = False
+
+
+def driftq_router(
+    client: AsyncClient,
+    scope: Callable[..., Any] | None = None,
+    workflows: Collection[str] = (),
+    *,
+    routes: Collection[RouteName] = get_args(RouteName),
+) -> APIRouter:
+    """The routes of runs for an app of your own.
+
+    `scope` is a dependency that returns a `Scope` (or raises, say a 401): every route applies it. Without it
+    there is one tenant, and everybody sees every run. `workflows` are the ones that may be started here.
+    `routes` leaves out what you write yourself.
+    """
+    if scope is None:
+        logger.warning("driftq_router has no scope: everybody who reaches it sees and replays every run")
+    router = APIRouter(
+        tags=["runs"], route_class=BrokerRoute, dependencies=[Depends(_remember(scope or _no_scope))]
+    )
+    ours = _Routes(client, frozenset(workflows))
+    for name in get_args(RouteName):
+        if name in routes:
+            method, path, endpoint, shape = ours.table()[name]
+            status = 201 if name == "create" else 200
+            router.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                status_code=status,
+                response_class=Response,
+                responses={status: {"model": shape}},
+            )
+    return router
+
+
+async def _no_scope() -> None:
+    return None
+
+
+def _remember(scope: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
+    async def remember(request: Request, found: Annotated[Any, Depends(scope)]) -> None:
+        # A scope of yours that forgets its `return` must not open every door.
+        if scope is not _no_scope and not isinstance(found, Scope):
+            raise TypeError(f"scope must return a driftq.fastapi.Scope, not {type(found).__qualname__}")
+        request.state.driftq_scope = found
+
+    return remember
+
+
+def _scope_of(request: Request) -> Scope | None:
+    found: Scope | None = request.state.driftq_scope
+    return found
+
+
+class BrokerRoute(APIRoute):
+    """A route whose errors look like the broker's, wherever they come from."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]  # a coroutine function is one
+        """Wraps the ordinary handler."""
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await inner(request)
+            except RequestValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(str(part) for part in first["loc"][1:]) or "body"
+                return _problem(400, "INVALID_ARGUMENT", f"{place}: {first['msg']}", retryable=False)
+            except DriftqError as error:
+                return error_answer(error)
+
+        return handle
+
+
+def error_answer(error: DriftqError) -> Response:
+    """An error of this package as an answer in the broker's shape."""
+    if isinstance(error, ApiError):
+        headers = {} if error.retry_after_s is None else {"Retry-After": str(-int(-error.retry_after_s // 1))}
+        body = dict(error.body) or {
+            "error": error.code,
+            "message": error.message,
+            "retryable": error.retryable,
+        }
+        return JSONResponse(body, status_code=error.status, headers=headers)
+    if isinstance(error, UnexpectedAnswer):
+        return _problem(502, "INTERNAL", str(error), retryable=False)
+    if error.retryable:
+        logger.warning("%s", error)
+        return _problem(503, "UNAVAILABLE", "the broker does not answer, try again", retryable=True)
+    return _problem(500, "INTERNAL", str(error), retryable=False)
+
+
+def _problem(status: int, code: str, message: str, *, retryable: bool) -> Response:
+    headers = {"Retry-After": "1"} if retryable else {}
+    body = {"error": code, "message": message, "retryable": retryable}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def _absent(run_id: str) -> NotFound:
+    # The same words for a run of somebody else and for one that never was.
+    return NotFound(f"there is no run {run_id!r}", status=404)
+
+
+async def create_scoped_run(
+    client: AsyncClient, wanted: CreateRun, scope: Scope | None, workflows: Collection[str]
+) -> Response:
+    """Starts a run as the router does: a listed workflow, for the scope's tenant."""
+    if wanted.workflow not in workflows:
+        allowed = ", ".join(sorted(workflows)) or "none"
+        raise PermissionDenied(
+            f"workflow {wanted.workflow!r} may not be started here; allowed: {allowed}", status=403
+        )
+    options = RunOptions(
+        run_id=wanted.run_id,
+        idempotency_key=wanted.idempotency_key,
+        tenant_id=scope.tenant_id if scope else None,
+        retry_policy=wanted.retry_policy,
+        deliver_at_ms=wanted.deliver_at_ms,
+        tags=wanted.tags,
+    )
+    return await _passed_on(client, requests.create_run(wanted.workflow, wanted.input, options))
+
+
+async def _passed_on(client: AsyncClient, call: Call[Any]) -> Response:
+    answer = await client._answer(call)
+    return Response(answer.content, status_code=answer.status_code, media_type="application/json")
+
+
+class _Routes:
+    """One method for each route; they extract, ask the broker, and pass its answer on."""
+
+    def __init__(self, client: AsyncClient, workflows: frozenset[str]) -> None:
+        self._client = client
+        self._workflows = workflows
+
+    def table(self) -> dict[str, tuple[str, str, Callable[..., Awaitable[Response]], Any]]:
+        """Every route: its method, path, endpoint, and what it answers."""
+        return {
+            "create": ("POST", "/runs", self.create_run, RunCreated),
+            "list": ("GET", "/runs", self.list_runs, RunPage),
+            "get": ("GET", "/runs/{run_id}", self.get_run, RunInfo),
+            "events": ("GET", "/runs/{run_id}/events", self.run_events, EventPage),
+            "steps": ("GET", "/runs/{run_id}/steps", self.run_steps, None),
+            "dlq": ("GET", "/runs/{run_id}/dlq", self.run_dlq, RunDeadLetter),
+            "replay": ("POST", "/runs/{run_id}/replay", self.replay_run, Replayed),
+            "cancel": ("POST", "/runs/{run_id}/cancel", self.cancel_run, Cancelled),
+        }
+
+    async def create_run(self, request: Request, wanted: CreateRun) -> Response:
+        """Starts a run of a listed workflow."""
+        return await create_scoped_run(self._client, wanted, _scope_of(request), self._workflows)
+
+    async def list_runs(
+        self,
+        request: Request,
+        status: str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        cursor: str | None = None,
+        limit: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Response:
+        """Lists runs, newest first."""
+        scope = _scope_of(request)
+        call = requests.list_runs(
+            status=status,
+            workflow=workflow,
+            tenant_id=scope.tenant_id if scope else None,
+            tag=tag,
+            cursor=cursor,
+            limit=limit,
+        )
+        return await _passed_on(self._client, call)
+
+    async def get_run(
+        self, request: Request, run_id: str, wait_ms: Annotated[int | None, Query(ge=0)] = None
+    ) -> Response:
+        """Shows a run, after waiting up to `wait_ms` for its end."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.get_run(run_id, wait_ms))
+
+    async def run_events(
+        self,
+        request: Request,
+        run_id: str,
+        after: Annotated[int | None, Query(ge=0)] = None,
+        limit: Annotated[int | None, Query(ge=1)] = None,
+        until: Literal["terminal"] | None = None,
+        last_event_id: str | None = None,
+        client_id: str | None = None,
+    ) -> Response:
+        """The timeline: a stream for `Accept: text/event-stream`, otherwise a page."""
+        if not wants_stream(request):
+            await self._authorise(request, run_id)
+            return await _passed_on(self._client, requests.run_events(run_id, after, limit))
+        return await relay_events(
+            self._client,
+            run_id,
+            last_event_id=request.headers.get("last-event-id") or last_event_id,
+            until=until,
+            client_id=client_id,
+            authorise=lambda: self._authorise(request, run_id),
+        )
+
+    async def run_steps(self, request: Request, run_id: str) -> Response:
+        """Lists the finished steps."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.run_steps(run_id))
+
+    async def run_dlq(
+        self, request: Request, run_id: str, replay_seq: Annotated[int | None, Query(ge=0)] = None
+    ) -> Response:
+        """Shows the dead letter; 404 while there is none."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.run_dlq(run_id, replay_seq))
+
+    async def replay_run(
+        self, request: Request, run_id: str, wanted: Annotated[ReplayRun | None, Body()] = None
+    ) -> Response:
+        """Runs an ended run again; finished steps are kept."""
+        await self._authorise(request, run_id)
+        asked = wanted or ReplayRun()
+        scope = _scope_of(request)
+        call = requests.replay_run(
+            run_id,
+            input=asked.input if "input" in asked.model_fields_set else UNSET,
+            patch=asked.patch,
+            from_step=asked.from_step,
+            fresh=asked.fresh,
+            actor=scope.actor if scope else None,
+        )
+        return await _passed_on(self._client, call)
+
+    async def cancel_run(self, request: Request, run_id: str) -> Response:
+        """Ends a run."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.cancel_run(run_id))
+
+    async def _authorise(self, request: Request, run_id: str) -> None:
+        scope = _scope_of(request)
+        if scope is None:
+            return
+        try:
+            run = await self._client.get_run(run_id)
+        except NotFound as error:
+            raise _absent(run_id) from error
+        if run.tenant_id != scope.tenant_id:
+            raise _absent(run_id)
+
+
+# -- streams -------------------------------------------------------------------------------------------
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether the caller asked for server-sent events."""
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
+async def relay_events(
+    client: AsyncClient,
+    run_id: str,
+    *,
+    last_event_id: str | None = None,
+    until: str | None = None,
+    client_id: str | None = None,
+    authorise: Callable[[], Awaitable[None]] | None = None,
+    hello: bytes = b"",
+) -> Response:
+    """Passes a run's timeline on, from right after `last_event_id`.
+
+    The broker is asked first, so that a 204, 401 or 404 of its is the answer. While it is away the answer
+    is a 200 with comments; once it is back the stream goes on with the next event. `hello` is sent before
+    all else.
+    """
+    params = {name: value for name, value in (("until", until), ("client_id", client_id)) if value}
+    relay = _Relay(client, run_id, params, last_event_id, authorise)
+    if await relay.open() == "ended":
+        return Response(status_code=204)
+    return _RelayResponse(relay, hello)
+
+
+class _Relay:
+    """One reader's way to the broker: at most one stream, opened again whenever it breaks."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        run_id: str,
+        params: Mapping[str, str],
+        last_event_id: str | None,
+        authorise: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._params = params
+        self._last_event_id = last_event_id
+        self._authorise = authorise
+        self._upstream: httpx2.Response | None = None
+
+    async def open(self) -> Literal["open", "away", "ended"]:
+        """Opens the stream; raises what the broker (or the scope) refuses."""
+        try:
+            if self._authorise is not None:
+                await self._authorise()
+                self._authorise = None
+            upstream = await self._client._follow_once(self._run_id, self._params, self._last_event_id)
+        except DriftqError as error:
+            if not error.retryable:
+                raise
+            return "away"
+        self._upstream = upstream
+        if upstream.status_code == httpx2.codes.NO_CONTENT:
+            await self.close()
+            return "ended"
+        return "open"
+
+    async def close(self) -> None:
+        """Leaves the broker's stream."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            await upstream.aclose()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Whole events, over any number of outages, until the timeline ends or the run is gone."""
+        failures = 0
+        while True:
+            if self._upstream is not None:
+                async for whole in self._whole_blocks(self._upstream):
+                    failures = 0
+                    yield whole
+                await self.close()
+            try:
+                state = await self.open()
+            except (DriftqError, HTTPException) as error:
+                # Too late for a status: the reader's next connection gets it.
+                logger.info("the stream of run %s ends: %s", self._run_id, error)
+                return
+            if state == "ended":
+                return
+            # A stream that opens and breaks before its first event is no better than none.
+            failures += 1
+            if state == "away":
+                yield _AWAY
+            if state == "away" or failures > 1:
+                await anyio.sleep(AWAY_BACKOFF.delay_s(failures))
+
+    async def _whole_blocks(self, upstream: httpx2.Response) -> AsyncIterator[bytes]:
+        blocks = SseBlocks()
+        try:
+            async for chunk in upstream.aiter_raw():
+                for block in blocks.feed(chunk):
+                    self._last_event_id = block.last_event_id or self._last_event_id
+                    yield block.raw
+        except httpx2.TransportError as error:
+            logger.info("the stream of run %s broke: %s", self._run_id, error)
+
+
+class _RelayResponse(StreamingResponse):
+    """Closes the broker's stream however the reader leaves."""
+
+    def __init__(self, relay: _Relay, hello: bytes) -> None:
+        self._relay = relay
+        super().__init__(self._body(hello), media_type="text/event-stream", headers=dict(STREAM_HEADERS))
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._relay.close()
+
+    async def _body(self, hello: bytes) -> AsyncIterator[bytes]:
+        if hello:
+            yield hello
+        async for chunk in self._relay.chunks():
+            yield chunk

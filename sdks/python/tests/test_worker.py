@@ -1,0 +1,130 @@
+"""What a worker refuses before it runs, and how it words things. How it works is under `e2e`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from driftq import NonRetryable, Run, Worker
+from driftq.__main__ import main
+from driftq._run import MESSAGE_CHARS_MAX, STACK_CHARS_MAX, _restore, as_result, describe
+
+
+class Doc(BaseModel):
+    url: str
+
+
+def test_a_workflow_must_be_async_and_take_one_run() -> None:
+    worker = Worker()
+
+    def not_async(run: Run[Any]) -> None: ...
+
+    async def two(run: Run[Any], more: int) -> None: ...
+
+    async def no_run(document: dict[str, Any]) -> None: ...
+
+    with pytest.raises(TypeError, match="must be an `async def`"):
+        worker.workflow("w")(not_async)
+    with pytest.raises(TypeError, match="exactly one argument"):
+        worker.workflow("w")(two)
+    with pytest.raises(TypeError, match="must take a Run"):
+        worker.workflow("w")(no_run)
+
+
+def test_a_bare_run_takes_any_input() -> None:
+    async def bare(run) -> None: ...  # type: ignore[no-untyped-def]
+
+    async def typed(run: Run[Doc]) -> None: ...
+
+    worker = Worker()
+    assert worker.workflow("bare")(bare) is bare
+    assert worker.workflow("typed")(typed) is typed
+
+
+def test_names_are_registered_once() -> None:
+    worker = Worker()
+
+    @worker.workflow("w")
+    async def workflow(run: Run[Any]) -> None: ...
+
+    with pytest.raises(ValueError, match="registered twice"):
+        worker.workflow("w")(workflow)
+
+    @worker.handler("orders")
+    def handler(message: Any) -> None: ...
+
+    with pytest.raises(ValueError, match="has a handler"):
+        worker.handler("orders")(handler)
+
+
+async def test_a_worker_without_work_does_not_start() -> None:
+    with pytest.raises(ValueError, match="no workflow and no handler"):
+        await Worker().run()
+    with pytest.raises(ValueError, match="at least 1"):
+        Worker(concurrency=0)
+
+
+def test_two_workers_of_one_process_are_two_owners() -> None:
+    assert Worker().owner != Worker().owner
+
+
+def test_an_error_is_described_within_bounds() -> None:
+    def deep(level: int) -> None:
+        if level:
+            # Two names, so that the traceback is not folded.
+            (deep if level % 2 else lambda rest: deep(rest))(level - 1)
+        else:
+            raise KeyError("x" * 10_000)
+
+    with pytest.raises(KeyError) as caught:
+        deep(200)
+    said = describe(caught.value)
+    assert said.type == "KeyError"
+    assert len(said.message) == MESSAGE_CHARS_MAX
+    assert said.stack is not None
+    assert len(said.stack) == STACK_CHARS_MAX
+    assert describe(NonRetryable("no")).type == "driftq.NonRetryable"
+    assert describe(ValueError()).message == "ValueError"
+
+
+def test_a_stored_result_comes_back_as_its_annotation_promises() -> None:
+    def pair() -> tuple[int, str]: ...  # type: ignore[empty-body]
+
+    def doc() -> Doc: ...  # type: ignore[empty-body]
+
+    def untyped(): ...  # type: ignore[no-untyped-def]
+
+    def untrue() -> int: ...  # type: ignore[empty-body]
+
+    assert _restore(pair, [1, "a"]) == (1, "a")
+    assert _restore(doc, {"url": "u"}) == Doc(url="u")
+    assert _restore(untyped, [1]) == [1]
+    assert _restore(untrue, "not a number") == "not a number"
+    assert _restore(lambda: 1, 1) == 1
+
+
+def test_a_result_must_be_json() -> None:
+    assert as_result({"doc": Doc(url="u")}) == {"doc": {"url": "u"}}
+    with pytest.raises(NonRetryable, match="the workflow returned object"):
+        as_result(object())
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("jobs", "module:name"),
+        ("no_such_module_here:worker", "no_such_module_here"),
+        ("jobs:other", "other"),
+        ("jobs:Path", "no driftq.Worker"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    place: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "jobs.py").write_text("from pathlib import Path\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "jobs", raising=False)
+    assert main(["worker", place]) == 1
+    assert said in capsys.readouterr().err

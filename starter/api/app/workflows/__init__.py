@@ -1,0 +1,1 @@
+"""The workflows: plain functions, without a word about queues."""

@@ -1,0 +1,1 @@
+"""What `dev_up.py` and `dev_down.py` are made of. Standard library only."""
