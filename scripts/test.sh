@@ -25,6 +25,7 @@ step "lints" cargo clippy --workspace --all-targets --locked -- -D warnings
 step "binaries" cargo build --workspace --bins --locked
 step "tests" run_tests
 step "documentation's examples" cargo test --workspace --doc --quiet
+step "README" python3 scripts/check_readme.py target/debug/driftqd
 step "torture" target/debug/driftq-torture --cycles 50
 step "python" bash scripts/check_python.sh
 printf '\nall passed in %ss\n' "$SECONDS"
