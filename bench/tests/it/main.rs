@@ -1,0 +1,3 @@
+//! The torture's checker, on ledgers written by hand.
+
+mod checker;
