@@ -102,8 +102,10 @@ impl Inbox {
             return Err(request);
         }
         queue.requests.push_back(request);
-        if queue.is_writer_asleep {
-            queue.is_writer_asleep = false;
+        let is_asleep = std::mem::take(&mut queue.is_writer_asleep);
+        // Told once the lock is free, so that the writer does not wake only to wait for it.
+        drop(queue);
+        if is_asleep {
             self.wake.notify_one();
         }
         Ok(())

@@ -18,6 +18,9 @@ Exit codes:
   75  the data folder is in use by another process
   78  the data folder was written by a newer release";
 
+/// The smallest file of the log: smaller ones could not hold what one turn of the writer may need.
+const SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
+
 /// A durable broker with runs, retries, dead letters and replay.
 #[derive(Debug, Parser)]
 #[command(name = "driftqd", version, after_help = EXIT_CODES)]
@@ -136,8 +139,9 @@ pub struct Config {
     /// The room on the disk that is held back for settling, in bytes.
     #[arg(long, env = "DRIFTQ_DISK_RESERVE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub disk_reserve_bytes: u64,
-    /// The size of a file of the log, in bytes.
-    #[arg(long, env = "DRIFTQ_SEGMENT_BYTES", default_value_t = 64 * 1024 * 1024)]
+    /// The size of a file of the log, in bytes, 1 MiB at least: half of it bounds one atomic write.
+    #[arg(long, env = "DRIFTQ_SEGMENT_BYTES", default_value_t = 64 * 1024 * 1024,
+        value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..))]
     pub segment_bytes: u64,
     /// Bytes of log after which a checkpoint is written.
     #[arg(long, env = "DRIFTQ_CHECKPOINT_BYTES", default_value_t = 256 * 1024 * 1024)]

@@ -72,7 +72,11 @@ impl Gate {
     /// Answers one request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
         let id = request_id(request.headers());
-        let span = tracing::info_span!("request", id = %id.to_str().unwrap_or_default());
+        // A span costs each request something, so it is made only where somebody reads it; the line below has the id anyway.
+        let is_traced = tracing::enabled!(tracing::Level::DEBUG);
+        let named = id.to_str().unwrap_or_default().to_owned();
+        let span =
+            if is_traced { tracing::debug_span!("request", id = %named) } else { tracing::Span::none() };
         let wants_problem = accepts(request.headers(), "application/problem+json");
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
@@ -80,7 +84,7 @@ impl Gate {
             let response = self.pass(request).await;
             let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
             if response.status().is_server_error() && status != 503 {
-                tracing::error!(%method, path, status, took_ms, "answered");
+                tracing::error!(id = named, %method, path, status, took_ms, "answered");
             } else {
                 tracing::debug!(%method, path, status, took_ms, "answered");
             }

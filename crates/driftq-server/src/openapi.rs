@@ -17,6 +17,9 @@ use utoipa::{IntoParams, ToSchema};
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
+/// A media type, and what has it.
+type Media = (&'static str, Option<RefOr<Schema>>);
+
 /// What a route takes and answers.
 pub(crate) struct Operation {
     tag: &'static str,
@@ -24,7 +27,7 @@ pub(crate) struct Operation {
     summary: &'static str,
     parameters: Vec<Parameter>,
     body: Option<RefOr<Schema>>,
-    answers: Vec<(u16, Option<(&'static str, Option<RefOr<Schema>>)>)>,
+    answers: Vec<(u16, Option<Media>)>,
     schemas: Schemas,
 }
 

@@ -73,7 +73,7 @@ impl Problem {
     }
 
     /// The same refusal, about something that the path itself names.
-    pub(crate) fn as_not_found(self) -> Self {
+    pub(crate) fn into_not_found(self) -> Self {
         match self.0.error {
             ErrorCode::InvalidArgument => Self::not_found(self.0.message),
             ErrorCode::Unauthenticated
@@ -158,7 +158,6 @@ impl From<Rejection> for Problem {
             | Rejection::UnknownStep { .. }
             | Rejection::NotForCommands(_)
             | Rejection::TooManySteps { .. }
-            | Rejection::NotForCommands(_)
             | Rejection::RunDeadLetter => Self::invalid(text),
             Rejection::UnknownRun(_) | Rejection::UnknownDeadLetter => Self::not_found(text),
             Rejection::NotOwner
@@ -166,7 +165,6 @@ impl From<Rejection> for Problem {
             | Rejection::TimelineTaken(_)
             | Rejection::RunNotEnded { .. }
             | Rejection::RunEnded { .. }
-            | Rejection::TooManySteps { .. }
             | Rejection::InputChanged
             | Rejection::DeadLetterClosed(_) => Self::new(ErrorCode::FailedPrecondition, text),
             Rejection::Cancelled => Self::new(ErrorCode::FailedPrecondition, text).reason("cancelled"),

@@ -59,8 +59,10 @@ fn put<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operat
 /// The table.
 pub(crate) fn table() -> Vec<Route> {
     let mut table = health_routes();
+    table.extend(topic_routes());
     table.extend(message_routes());
     table.extend(run_routes());
+    table.extend(timeline_routes());
     table.extend(dead_letter_routes());
     table
 }
@@ -95,7 +97,7 @@ fn health_routes() -> Vec<Route> {
     ]
 }
 
-fn message_routes() -> Vec<Route> {
+fn topic_routes() -> Vec<Route> {
     let op = |id, summary| Operation::new("messages", id, summary);
     vec![
         get(
@@ -125,6 +127,12 @@ fn message_routes() -> Vec<Route> {
                 .query::<api::BrowseQuery>()
                 .answers::<api::BrowsePage>(200, JSON),
         ),
+    ]
+}
+
+fn message_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("messages", id, summary);
+    vec![
         post(
             "/v1/produce",
             produce::produce,
@@ -146,6 +154,9 @@ fn message_routes() -> Vec<Route> {
             consume::consume,
             op("consume", "Lease messages: a stream of lines, or one answer")
                 .query::<api::ConsumeQuery>()
+                .mentions::<api::ConsumeMode>()
+                .mentions::<api::ConsumeStart>()
+                .mentions::<api::ValueFormat>()
                 .answers::<api::ConsumeItem>(200, NDJSON)
                 .answers_any(200, JSON),
         ),
@@ -183,6 +194,7 @@ fn run_routes() -> Vec<Route> {
             "/v1/runs",
             runs::list,
             op("list_runs", "List runs, newest first")
+                .mentions::<api::RunStatus>()
                 .query::<api::RunListQuery>()
                 .answers::<api::RunPage>(200, JSON),
         ),
@@ -212,6 +224,12 @@ fn run_routes() -> Vec<Route> {
             runs::cancel,
             op("cancel_run", "End a run").answers::<api::CancelRunResponse>(200, JSON),
         ),
+    ]
+}
+
+fn timeline_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("runs", id, summary);
+    vec![
         get(
             "/v1/runs/{run_id}/events",
             events::read,
@@ -221,7 +239,8 @@ fn run_routes() -> Vec<Route> {
                 .answers::<api::RunEvent>(200, SSE)
                 .answers_nothing(204)
                 .mentions::<api::BrokerEvent>()
-                .mentions::<api::TimelineReset>(),
+                .mentions::<api::TimelineReset>()
+                .mentions::<api::EventUntil>(),
         ),
         post(
             "/v1/runs/{run_id}/events",

@@ -28,6 +28,8 @@ use tokio_io_timeout::TimeoutStream;
 const HEADER_TIME: Duration = Duration::from_secs(30);
 /// How long a client may not read before it is cut off.
 const STALL_TIME: Duration = Duration::from_secs(30);
+/// Bytes that a connection buffers in each direction, beside one message on its way.
+const BUFFER_BYTES: usize = 128 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
 /// How long accepting pauses when there is no file descriptor left.
@@ -218,25 +220,20 @@ async fn serve(stream: TcpStream, gate: Gate, mut phase: watch::Receiver<bool>) 
         .header_read_timeout(HEADER_TIME)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX + URL_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES)
         .keep_alive(!is_draining)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(connection);
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection broke");
-                }
-                return;
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        changed = phase.changed(), if !is_draining => {
+            if changed.is_ok() {
+                connection.as_mut().graceful_shutdown();
             }
-            changed = phase.changed(), if !is_draining => {
-                if changed.is_ok() {
-                    connection.as_mut().graceful_shutdown();
-                }
-                // Nothing more will change: only the connection is waited for.
-                let _broken = connection.as_mut().await;
-                return;
-            }
+            connection.as_mut().await
         }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
     }
 }

@@ -90,7 +90,7 @@ where
 /// A message's content, followed to its root.
 pub(crate) enum Source {
     /// What a producer gave.
-    Produced(Content),
+    Produced(Box<Content>),
     /// A run's command, rendered from its parts.
     Command(Box<MessageAppended>),
     /// An event of a timeline.
@@ -123,7 +123,7 @@ impl Shelf<'_> {
                     Body::Inline(bytes) => {
                         let mut content = Content::decode(bytes).map_err(|_| unreadable(at))?;
                         content.value = edited.unwrap_or(content.value);
-                        return Ok(Source::Produced(content));
+                        return Ok(Source::Produced(Box::new(content)));
                     }
                     Body::RunCommand { .. } => return Ok(Source::Command(message.clone())),
                     Body::Of(of) => *of,

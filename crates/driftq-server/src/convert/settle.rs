@@ -129,5 +129,8 @@ fn error(given: Option<FailureRequest>, reason: Option<&str>) -> ErrorInfo {
 
 /// The beginning of a text, at most `max` bytes and whole characters.
 fn cut(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].to_owned()
+    text.char_indices()
+        .take_while(|(at, letter)| at + letter.len_utf8() <= max)
+        .map(|(_, letter)| letter)
+        .collect()
 }

@@ -176,7 +176,7 @@ pub(crate) async fn discard(
         return Err(Problem::invalid(format!("reason is longer than {REASON_MAX} bytes")));
     }
     let discarded = broker.discard(Discard { dead_letter, reason: reason.to_owned(), actor: None }).await;
-    discarded.map_err(|refusal| Problem::from(refusal).as_not_found())?;
+    discarded.map_err(|refusal| Problem::from(refusal).into_not_found())?;
     Ok(ok(DiscardResponse { status: "discarded".to_owned() }))
 }
 

@@ -118,7 +118,7 @@ fn from_event(shelf: &Shelf<'_>, event: &EventAppended) -> Result<Message, Miss>
     if let Event::Produced { content } = &event.event
         && let Ok(content) = driftq_core::Content::decode(content)
     {
-        return from_source(shelf, Source::Produced(content), event.wall);
+        return from_source(shelf, Source::Produced(Box::new(content)), event.wall);
     }
     let value = json::raw_of(&events::event(shelf, event)?);
     Ok(Message { key: String::new(), value, headers: BTreeMap::new(), envelope: None, at: event.wall })

@@ -62,7 +62,8 @@ pub(crate) fn last_error(
         reasons.push(DEADLINE.to_owned());
     }
     let joined = reasons.join(BETWEEN);
-    let from = joined.ceil_char_boundary(joined.len().saturating_sub(LAST_ERROR_MAX));
+    let from = joined.len().saturating_sub(LAST_ERROR_MAX);
+    let from = (from..joined.len()).find(|at| joined.is_char_boundary(*at)).unwrap_or(joined.len());
     Ok(joined[from..].to_owned())
 }
 

@@ -1,4 +1,5 @@
 //! Stories over HTTP against a server in this process.
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
 mod access;
 mod dialects;
@@ -6,6 +7,7 @@ mod harness;
 mod lifecycle;
 mod messages;
 mod openapi;
+mod process;
 mod refusals;
 mod runs;
 mod settling;
