@@ -2,7 +2,7 @@
 //!
 //! Promise: a body is read on the caller's thread and never on the writer's; what is kept is bounded in bytes.
 
-use driftq_core::{Body, Content, MessageAppended, Position, Record, UnknownRecord};
+use driftq_core::{Position, Record, UnknownRecord};
 use driftq_log::{LogError, LogReader};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{
@@ -12,8 +12,6 @@ use std::sync::{
 
 /// Bytes of records kept at hand.
 const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How many edits of a redriven message are followed to its first content.
-const EDITS_MAX: usize = 1_024;
 
 /// Why a body cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -94,64 +92,6 @@ impl Bodies {
         }
         cache.insert(at, Arc::clone(&record), bytes.len());
         Ok(record)
-    }
-
-    /// A message's key, value, headers and envelope, by the record that appended it (or its dead letter).
-    ///
-    /// `None` when the content is a run's command, whose value the edge renders.
-    ///
-    /// # Errors
-    ///
-    /// [`BodyError`].
-    pub fn content(&self, at: Position) -> Result<Option<Content>, BodyError> {
-        let mut at = at;
-        let mut edited = None;
-        for _ in 0..EDITS_MAX {
-            let record = self.record(at)?;
-            let unreadable = || BodyError::Unreadable { position: at.0, source: UnknownRecord };
-            let next = match &*record {
-                Record::MessageAppended(message) => match &message.body {
-                    Body::Inline(bytes) => {
-                        let mut content = Content::decode(bytes).map_err(|_| unreadable())?;
-                        if let Some(value) = edited {
-                            content.value = value;
-                        }
-                        return Ok(Some(content));
-                    }
-                    Body::RunCommand { .. } => return Ok(None),
-                    Body::Of(of) => *of,
-                    Body::Edited { of, value } => {
-                        edited.get_or_insert_with(|| value.clone());
-                        *of
-                    }
-                },
-                Record::DeadLettered(dead) => dead.content,
-                _ => return Err(unreadable()),
-            };
-            at = next;
-        }
-        Err(BodyError::Unreadable { position: at.0, source: UnknownRecord })
-    }
-
-    /// The append at the root of a message: where its run's command or its inline content stands.
-    ///
-    /// # Errors
-    ///
-    /// [`BodyError`].
-    pub fn root(&self, at: Position) -> Result<Box<MessageAppended>, BodyError> {
-        let mut at = at;
-        for _ in 0..EDITS_MAX {
-            let record = self.record(at)?;
-            at = match &*record {
-                Record::MessageAppended(message) => match &message.body {
-                    Body::Inline(_) | Body::RunCommand { .. } => return Ok(message.clone()),
-                    Body::Of(of) | Body::Edited { of, .. } => *of,
-                },
-                Record::DeadLettered(dead) => dead.content,
-                _ => break,
-            };
-        }
-        Err(BodyError::Unreadable { position: at.0, source: UnknownRecord })
     }
 
     pub(crate) fn keep(&self, at: Position, record: Arc<Record>, len: usize) {

@@ -4,21 +4,26 @@
 //! out as soon as the message is durable and their lease is written (its sync rides with the next group, or follows
 //! within 50 ms). A failed sync ends the writer: it answers nobody any more.
 
+mod deliveries;
+mod requests;
+mod weights;
+
 use crate::bodies::holds_body;
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::handle::{Deliveries, OpenConsumer, Request, Respond, timeline};
+use crate::handle::Request;
 use crate::inbox::{Bounds, Inbox, Phase};
 use crate::recovery::recover;
-use crate::waiters::{Follower, Turn, Waiters, WaitingPoll, Wanted};
-use crate::{Bodies, Broker, Clock, EngineError, Poll, Recovery, Refusal};
+use crate::waiters::Waiters;
+use crate::{Bodies, Broker, Clock, EngineError, Recovery, Refusal};
 use driftq_core::{
-    Command, Delivery, Entropy, GroupId, GroupTouched, Instant, LeaseMessages, Limits, MessageOf, Millis,
-    OpenGroup, Position, Record, Rejection, Reply, Started, State, TimeAdvanced, apply, decide, decide_due,
+    Entropy, GroupId, Instant, Limits, Millis, Position, Record, Started, State, TimeAdvanced, apply,
+    decide_due,
 };
 use driftq_log::{Batch, Log, LogError, Room};
 use futures_channel::oneshot;
 use std::sync::{Arc, atomic::Ordering};
 use std::time::Duration;
+use weights::{changes_state, is_binding, size_of};
 
 /// Requests taken in one turn: as many as one sync should cover.
 const TURN_REQUESTS_MAX: usize = 1_024;
@@ -42,10 +47,6 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(10);
 const SYNC_WAIT: Duration = Duration::from_secs(60);
 /// Room that one turn's own bookkeeping may need, bytes and records.
 const TURN_ROOM: (usize, usize) = (2 * 1024 * 1024, 16_384);
-/// Bytes a record may take besides the texts of its command.
-const RECORD_OVERHEAD: usize = 2_048;
-/// Deliveries handed to one consumer at a time, so that others get their turn.
-const DELIVERIES_MAX: u32 = 64;
 
 /// How an engine works.
 #[derive(Clone, Debug)]
@@ -314,8 +315,6 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         Ok(())
     }
 
-    // --- time -------------------------------------------------------------------------------------------------
-
     fn instant(&self) -> Instant {
         let elapsed = self.clock.monotonic().saturating_sub(self.began);
         self.base.after(Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
@@ -395,8 +394,6 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         Entropy(self.options.seed).nth(self.draws)
     }
 
-    // --- room -------------------------------------------------------------------------------------------------
-
     /// Makes sure that this turn's facts fit, or learns what does.
     fn find_room(&mut self, bytes: usize, records: usize) -> Result<(), EngineError> {
         self.room_checked = self.clock.monotonic();
@@ -427,344 +424,6 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         }
         Ok(self.room.is_some())
     }
-
-    // --- requests ---------------------------------------------------------------------------------------------
-
-    fn handle(&mut self, request: Request) -> Result<(), EngineError> {
-        match request {
-            Request::Command { command, respond } => self.command(command, respond),
-            Request::OpenConsumer { id, open, respond } => {
-                let opened = self.open_group(&open)?;
-                let opened = opened.map(|group| {
-                    let topic = self.state.groups.get(&group).map(|group| group.topic).unwrap_or_default();
-                    self.waiters.open_stream(id, open, group, topic);
-                });
-                self.answer(respond, opened);
-                Ok(())
-            }
-            Request::Pull { id, max, bytes_max, respond } => {
-                self.pull(id, Wanted { max, bytes_max, respond });
-                Ok(())
-            }
-            Request::CloseConsumer { id } => self.close_stream(id),
-            Request::Poll { poll, respond } => self.poll(poll, respond),
-            Request::GiveBack { held } => self.give_back(held),
-            Request::Look(look) => {
-                let tell = look(&self.state);
-                self.answers.push(Answer { needs: self.state.applied, send: tell });
-                Ok(())
-            }
-            Request::Follow { run, after, max, bytes_max, respond } => {
-                self.follow(Follower { run, after, max, bytes_max, respond });
-                Ok(())
-            }
-            Request::RunEnd { run, wait, respond } => {
-                self.run_end(&run, wait, respond);
-                Ok(())
-            }
-            Request::Drain => {
-                self.drain();
-                Ok(())
-            }
-            Request::Stop => {
-                self.drain();
-                self.is_stopping = true;
-                Ok(())
-            }
-        }
-    }
-
-    fn command(&mut self, command: Command, respond: Respond<Reply>) -> Result<(), EngineError> {
-        if let Some(refusal) = self.refusal(&command) {
-            self.answer(respond, Err(refusal));
-            return Ok(());
-        }
-        let entropy = self.draw();
-        let answer = match decide(&self.state, entropy, command) {
-            Ok((records, reply)) => self.carry_out(records)?.map(|()| reply),
-            Err(rejection) => Err(Refusal::Rejected(rejection)),
-        };
-        self.answer(respond, answer);
-        Ok(())
-    }
-
-    /// Why a command is not even decided.
-    fn refusal(&self, command: &Command) -> Option<Refusal> {
-        let grows = grows(command);
-        let max = self.log.limits().frame_bytes_max / 2;
-        if grows && self.inbox.phase() != Phase::Ready {
-            Some(Refusal::Draining)
-        } else if self.room.is_none() || (grows && self.room == Some(Room::Settlement)) {
-            Some(Refusal::DiskFull)
-        } else if command_bytes(command) > max {
-            Some(Refusal::TooLarge { max })
-        } else {
-            None
-        }
-    }
-
-    fn answer<T: Send + 'static>(&mut self, respond: Respond<T>, answer: Result<T, Refusal>) {
-        let send = Box::new(move || {
-            // A caller that went away needs no answer.
-            let _gone = respond.send(answer);
-        });
-        self.answers.push(Answer { needs: self.state.applied, send });
-    }
-
-    fn answer_empty(&mut self, respond: Respond<Deliveries>) {
-        let none = Deliveries::new(Vec::new(), self.broker());
-        self.answer(respond, Ok(none));
-    }
-
-    fn open_group(&mut self, open: &OpenConsumer) -> Result<Result<GroupId, Refusal>, EngineError> {
-        if self.inbox.phase() != Phase::Ready {
-            return Ok(Err(Refusal::Draining));
-        }
-        let known = self.state.group(&open.topic, &open.group).map(|group| group.id);
-        if let Some(group) = known {
-            self.touch(group)?;
-            return Ok(Ok(group));
-        }
-        let command = Command::OpenGroup(OpenGroup {
-            topic: open.topic.clone(),
-            group: open.group.clone(),
-            start: open.start,
-        });
-        if let Some(refusal) = self.refusal(&command) {
-            return Ok(Err(refusal));
-        }
-        match decide(&self.state, Entropy(0), command) {
-            Ok((records, Reply::Group { group, .. })) => Ok(self.carry_out(records)?.map(|()| group)),
-            Ok((_, other)) => unreachable!("opening a group was answered with {other:?}"),
-            Err(rejection) => Ok(Err(rejection.into())),
-        }
-    }
-
-    /// Notes that a group is used, when the last note of it is old enough to matter.
-    fn touch(&mut self, group: GroupId) -> Result<(), EngineError> {
-        let stale = Millis(self.state.limits.group_idle_unused_max.0 / 4);
-        let used = self.state.groups.get(&group).map(|group| group.used_at);
-        if self.room.is_some() && used.is_some_and(|at| at.after(stale) <= self.state.now) {
-            let at = self.state.now;
-            self.commit(vec![Record::GroupTouched(GroupTouched { group, at })])?;
-        }
-        Ok(())
-    }
-
-    /// A stream that closes was used until now.
-    fn close_stream(&mut self, id: u64) -> Result<(), EngineError> {
-        let group = self.waiters.streams.get(&id).map(|stream| stream.group);
-        self.waiters.close_stream(id);
-        group.map_or(Ok(()), |group| self.touch(group))
-    }
-
-    fn pull(&mut self, id: u64, wanted: Wanted) {
-        if !self.waiters.streams.contains_key(&id) {
-            let gone = Rejection::UnknownGroup { topic: String::new(), group: String::new() };
-            self.answer(wanted.respond, Err(gone.into()));
-        } else if self.inbox.phase() == Phase::Ready {
-            self.waiters.pull(id, wanted);
-        } else {
-            self.answer_empty(wanted.respond);
-        }
-    }
-
-    fn poll(&mut self, poll: Poll, respond: Respond<Deliveries>) -> Result<(), EngineError> {
-        if self.inbox.phase() != Phase::Ready {
-            self.answer_empty(respond);
-            return Ok(());
-        }
-        let group = match self.open_group(&poll.consumer)? {
-            Ok(group) => group,
-            Err(refusal) => {
-                self.answer(respond, Err(refusal));
-                return Ok(());
-            }
-        };
-        let topic = self.state.groups.get(&group).map(|group| group.topic).unwrap_or_default();
-        let wanted = Wanted { max: poll.consumer.max_in_flight, bytes_max: poll.bytes_max, respond };
-        let until = self.clock.monotonic() + Duration::from_millis(poll.wait.0);
-        self.waiters.add_poll(WaitingPoll { open: poll.consumer, group, topic, wanted, until });
-        if poll.wait == Millis(0) {
-            // It takes what is there now, or nothing.
-            self.serve()?;
-            self.end_waits();
-        }
-        Ok(())
-    }
-
-    fn give_back(&mut self, held: Vec<driftq_core::Held>) -> Result<(), EngineError> {
-        if self.room.is_none() {
-            return Ok(());
-        }
-        if let Ok((records, _)) = decide(&self.state, Entropy(0), Command::GiveBack(held)) {
-            self.commit(records)?;
-        }
-        Ok(())
-    }
-
-    fn follow(&mut self, follower: Follower) {
-        let found = self.state.run(&follower.run);
-        let Some(run) = found else {
-            let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
-            self.answer(follower.respond, Err(unknown.into()));
-            return;
-        };
-        let topic = run.timeline;
-        let piece = timeline(&self.state, run, follower.after, follower.max, follower.bytes_max);
-        let Some(piece) = piece else {
-            let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
-            self.answer(follower.respond, Err(unknown.into()));
-            return;
-        };
-        let has_answer = !piece.items.is_empty() || follower.after != piece.last_seq;
-        if has_answer || self.inbox.phase() != Phase::Ready {
-            self.answer(follower.respond, Ok(piece));
-        } else {
-            self.waiters.follow(topic, follower);
-        }
-    }
-
-    fn run_end(&mut self, run: &driftq_core::RunId, wait: Millis, respond: Respond<()>) {
-        match self.state.run(run) {
-            None => {
-                let unknown = Rejection::UnknownRun(run.as_str().to_owned());
-                self.answer(respond, Err(unknown.into()));
-            }
-            Some(found)
-                if found.status.is_terminal() || wait == Millis(0) || self.inbox.phase() != Phase::Ready =>
-            {
-                self.answer(respond, Ok(()));
-            }
-            Some(found) => {
-                let until = self.clock.monotonic() + Duration::from_millis(wait.0);
-                self.waiters.await_end(found.no, until, respond);
-            }
-        }
-    }
-
-    fn drain(&mut self) {
-        self.inbox.enter(Phase::Draining);
-        for wanted in self.waiters.take_all_wanted() {
-            self.answer_empty(wanted.respond);
-        }
-        for follower in self.waiters.take_followers() {
-            self.follow(follower);
-        }
-        for respond in self.waiters.take_late_callers(Duration::MAX) {
-            self.answer(respond, Ok(()));
-        }
-    }
-
-    // --- deliveries -------------------------------------------------------------------------------------------
-
-    fn serve(&mut self) -> Result<(), EngineError> {
-        if self.room.is_none() {
-            return Ok(());
-        }
-        loop {
-            let dirty = self.waiters.take_dirty();
-            if dirty.is_empty() {
-                return Ok(());
-            }
-            for group in dirty {
-                while let Some(turn) = self.waiters.front(group) {
-                    if !self.has_room()? {
-                        // Asked again with the next turn that finds room.
-                        self.waiters.wake_group(group);
-                        return Ok(());
-                    }
-                    if !self.lease(group, turn)? {
-                        break;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Leases to the first in a group's queue; answers whether to go on with the group.
-    fn lease(&mut self, group: GroupId, turn: Turn) -> Result<bool, EngineError> {
-        let Some(ask) = self.lease_command(group, turn) else { return Ok(false) };
-        let entropy = self.draw();
-        let needs = self.binding;
-        match decide(&self.state, entropy, Command::Lease(ask)) {
-            Ok((records, Reply::Leased(deliveries))) => {
-                let has_facts = !records.is_empty();
-                self.commit(records)?;
-                if deliveries.is_empty() {
-                    return Ok(has_facts);
-                }
-                self.hand_out(group, turn, deliveries, needs);
-                Ok(true)
-            }
-            Ok((_, other)) => unreachable!("a lease was answered with {other:?}"),
-            Err(rejection) => {
-                if let Some(wanted) = self.take_wanted(group, turn) {
-                    self.answer(wanted.respond, Err(rejection.into()));
-                }
-                Ok(true)
-            }
-        }
-    }
-
-    fn lease_command(&self, group: GroupId, turn: Turn) -> Option<LeaseMessages> {
-        let (open, max, bytes_max) = match turn {
-            Turn::Stream(id) => {
-                let stream = self.waiters.streams.get(&id)?;
-                let wanted = stream.wanted.as_ref()?;
-                let free = stream.open.max_in_flight.saturating_sub(stream.in_flight);
-                (&stream.open, wanted.max.min(free).min(DELIVERIES_MAX), wanted.bytes_max)
-            }
-            Turn::Poll(id) => {
-                let poll = self.waiters.polls.get(&id)?;
-                (&poll.open, poll.wanted.max, poll.wanted.bytes_max)
-            }
-        };
-        Some(LeaseMessages {
-            group,
-            owner: open.owner.clone(),
-            lease: open.lease,
-            max,
-            bytes_max,
-            worker_version: open.worker_version.clone(),
-        })
-    }
-
-    fn take_wanted(&mut self, group: GroupId, turn: Turn) -> Option<Wanted> {
-        self.waiters.pop(group);
-        match turn {
-            Turn::Stream(id) => self.waiters.streams.get_mut(&id)?.wanted.take(),
-            Turn::Poll(id) => self.waiters.remove_poll(id).map(|poll| poll.wanted),
-        }
-    }
-
-    fn hand_out(&mut self, group: GroupId, turn: Turn, deliveries: Vec<Delivery>, needs: Position) {
-        let Some(wanted) = self.take_wanted(group, turn) else { return };
-        if let Turn::Stream(id) = turn {
-            let of = |d: &Delivery| MessageOf { group, partition: d.at.partition, offset: d.at.offset };
-            self.waiters.hold(id, deliveries.iter().map(of));
-        }
-        // A timeline's event may be as young as the lease that made it.
-        let needs = deliveries.iter().map(|delivery| delivery.position).fold(needs, Position::max);
-        let deliveries = Deliveries::new(deliveries, self.broker());
-        let send = Box::new(move || {
-            // Whoever went away, before or after this, has taken nothing: what is dropped is given back.
-            let _gone = wanted.respond.send(Ok(deliveries));
-        });
-        self.answers.push(Answer { needs, send });
-    }
-
-    fn end_waits(&mut self) {
-        let now = self.clock.monotonic();
-        for poll in self.waiters.take_ended_polls(now) {
-            self.answer_empty(poll.wanted.respond);
-        }
-        for respond in self.waiters.take_late_callers(now) {
-            self.answer(respond, Ok(()));
-        }
-    }
-
-    // --- the log ----------------------------------------------------------------------------------------------
 
     /// Carries facts out, unless they are more than one frame can hold: then nothing is changed.
     fn carry_out(&mut self, records: Vec<Record>) -> Result<Result<(), Refusal>, EngineError> {
@@ -927,103 +586,5 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             self.appended_bytes = 0;
             self.checkpoint = Some(Progress::begin(&self.state, &mut self.checkpoints));
         }
-    }
-}
-
-/// Whether a request may change the state.
-fn changes_state(request: &Request) -> bool {
-    match request {
-        Request::Look(_) | Request::Follow { .. } | Request::RunEnd { .. } => false,
-        Request::Command { .. }
-        | Request::OpenConsumer { .. }
-        | Request::Pull { .. }
-        | Request::CloseConsumer { .. }
-        | Request::Poll { .. }
-        | Request::GiveBack { .. }
-        | Request::Drain
-        | Request::Stop => true,
-    }
-}
-
-/// Whether a fact is more than a lease and its echo: what is told must not be forgotten by a power cut.
-fn is_binding(record: &Record) -> bool {
-    match record {
-        Record::Delivered(_) | Record::GivenBack(_) | Record::TimeAdvanced(_) => false,
-        Record::EventAppended(fact) => !matches!(fact.event, driftq_core::Event::Received { .. }),
-        _ => true,
-    }
-}
-
-/// Whether a command adds work, so that a full disk or a draining broker refuses it.
-fn grows(command: &Command) -> bool {
-    match command {
-        Command::CreateTopic(_)
-        | Command::Produce(_)
-        | Command::OpenGroup(_)
-        | Command::CreateRun(_)
-        | Command::AppendEvents(_)
-        | Command::ReplayRun(_)
-        | Command::Redrive(_) => true,
-        Command::Lease(_)
-        | Command::Ack(_)
-        | Command::Nack(_)
-        | Command::Extend(_)
-        | Command::GiveBack(_)
-        | Command::StoreStep(_)
-        | Command::CancelRun(_)
-        | Command::Discard(_) => false,
-    }
-}
-
-/// Bytes of texts that a command brings.
-fn command_bytes(command: &Command) -> usize {
-    match command {
-        Command::Produce(messages) => {
-            messages.iter().map(|message| message.content.len() + RECORD_OVERHEAD).sum()
-        }
-        Command::CreateRun(create) => create.input.len(),
-        Command::AppendEvents(append) => {
-            append.events.iter().map(|event| event.json.len() + RECORD_OVERHEAD).sum()
-        }
-        Command::StoreStep(store) => store.output.len(),
-        Command::Ack(ack) => ack.result.as_ref().map_or(0, Vec::len),
-        Command::Nack(nack) => nack.error.message.len() + nack.error.stack.as_ref().map_or(0, String::len),
-        Command::ReplayRun(replay) => match &replay.input {
-            driftq_core::NewInput::Same => 0,
-            driftq_core::NewInput::Whole(input) | driftq_core::NewInput::Patched { input, .. } => input.len(),
-        },
-        Command::Redrive(redrive) => redrive.value.as_ref().map_or(0, Vec::len),
-        Command::CreateTopic(_)
-        | Command::OpenGroup(_)
-        | Command::Lease(_)
-        | Command::Extend(_)
-        | Command::GiveBack(_)
-        | Command::CancelRun(_)
-        | Command::Discard(_) => 0,
-    }
-}
-
-/// What a request may need of the log, bytes and records.
-fn size_of(request: &Request) -> (usize, usize) {
-    const RECORDS: usize = 8;
-    match request {
-        Request::Command { command, .. } => {
-            let records = match command {
-                Command::Produce(messages) => messages.len() * 2,
-                Command::AppendEvents(append) => append.events.len(),
-                _ => 0,
-            };
-            (command_bytes(command) + RECORDS * RECORD_OVERHEAD, records + RECORDS)
-        }
-        Request::OpenConsumer { .. } | Request::Pull { .. } | Request::Poll { .. } => {
-            (RECORD_OVERHEAD, RECORDS)
-        }
-        Request::GiveBack { held } => (held.len() * 64, held.len()),
-        Request::CloseConsumer { .. }
-        | Request::Look(_)
-        | Request::Follow { .. }
-        | Request::RunEnd { .. }
-        | Request::Drain
-        | Request::Stop => (0, 0),
     }
 }

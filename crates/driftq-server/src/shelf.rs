@@ -5,8 +5,8 @@
 
 use crate::problem::Problem;
 use driftq_core::{
-    AttemptRef, Body, Content, Delivered, EventAppended, Failed, MessageAppended, Position, Record, TopicId,
-    TopicName, UnknownRecord,
+    AttemptRef, Body, Content, Delivered, Envelope, EventAppended, Failed, MessageAppended, Position, Record,
+    TopicId, TopicName, UnknownRecord,
 };
 use driftq_engine::{Bodies, BodyError, Broker};
 use std::collections::HashMap;
@@ -125,7 +125,12 @@ impl Shelf<'_> {
                         content.value = edited.unwrap_or(content.value);
                         return Ok(Source::Produced(Box::new(content)));
                     }
-                    Body::RunCommand { .. } => return Ok(Source::Command(message.clone())),
+                    Body::RunCommand { .. } => {
+                        return Ok(match edited {
+                            Some(value) => Source::Produced(Box::new(edited_command(message, value))),
+                            None => Source::Command(message.clone()),
+                        });
+                    }
                     Body::Of(of) => *of,
                     Body::Edited { of, value } => {
                         edited.get_or_insert_with(|| value.clone());
@@ -133,7 +138,12 @@ impl Shelf<'_> {
                     }
                 },
                 Record::DeadLettered(dead) => dead.content,
-                Record::EventAppended(event) => return Ok(Source::Event(event.clone())),
+                Record::EventAppended(event) => {
+                    return Ok(match edited {
+                        Some(value) => Source::Produced(Box::new(Content { value, ..Content::default() })),
+                        None => Source::Event(event.clone()),
+                    });
+                }
                 _ => return Err(unreadable(at)),
             };
         }
@@ -174,6 +184,18 @@ impl Shelf<'_> {
             _ => Err(unreadable(at)),
         }
     }
+}
+
+/// A run's command whose value somebody replaced: it moves no run any more, and is a message like any other.
+fn edited_command(message: &MessageAppended, value: Vec<u8>) -> Content {
+    let Body::RunCommand { run_id, tenant, .. } = &message.body else { return Content::default() };
+    let envelope = Envelope {
+        run_id: Some(run_id.as_str().to_owned()),
+        tenant_id: tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
+        retry_policy: message.policy,
+        ..Envelope::default()
+    };
+    Content { key: run_id.as_str().to_owned(), value, headers: Vec::new(), envelope }
 }
 
 /// A record that is not of the kind its reference promises.

@@ -223,3 +223,18 @@ async fn two_groups_that_fail_a_message_make_two_dead_letters() {
     let rest = broker.get(&format!("/v1/dlq?limit=1&cursor={cursor}")).await.expect(200);
     assert_eq!((&rest["items"][0]["group"], rest.get("next_cursor")), (&json!("b"), None));
 }
+
+#[tokio::test]
+async fn another_groups_dead_letter_of_a_command_can_be_mended_and_moves_no_run() {
+    let broker = Broker::start().await;
+    broker.post("/v1/runs", json!({"run_id": "r1", "workflow": "demo", "input": {"a": 1}})).await.expect(201);
+    let held = broker.poll("runs.commands", "audit").await;
+    assert_eq!(held["value"]["input"], json!({"a": 1}));
+    broker.post("/v1/nack", naming(&held, json!({"retryable": false}))).await;
+    let place = "/v1/dlq/dlq.runs.commands/0/0";
+    assert_eq!(broker.get(place).await.expect(200)["value"]["run_id"], "r1");
+    broker.post(&format!("{place}/redrive"), json!({"value": {"mended": true}})).await.expect(200);
+    let again = broker.poll("runs.commands", "audit").await;
+    assert_eq!((&again["value"], &again["key"]), (&json!({"mended": true}), &json!("r1")));
+    assert_eq!(broker.get("/v1/runs/r1").await.expect(200)["status"], "queued");
+}

@@ -7,7 +7,7 @@ use super::{Flight, InHand, World};
 use crate::calls::{Ask, Outcome, Sent};
 use crate::model::{Context, Surroundings, Verdict};
 use driftq_core::{Body, Content, Delivery, Millis, Position, Record};
-use driftq_engine::{OpenConsumer, Refusal};
+use driftq_engine::{Bodies, OpenConsumer, Refusal};
 
 impl World {
     /// Judges new facts, and answers that came with them.
@@ -201,7 +201,7 @@ impl World {
             // An event's text is rendered by the edge.
             return Ok(());
         }
-        let content = broker.bodies().content(message.position).map_err(|error| error.to_string())?;
+        let content = content_of(broker.bodies(), message.position)?;
         let root = message.content.0;
         match (content, self.bodies.get(&root)) {
             (Some(content), Some((key, value))) if content.key == *key && content.value == *value => Ok(()),
@@ -270,5 +270,31 @@ fn promise(sent: &Sent, applied: Position) -> Position {
             all.map(|delivery| delivery.position).max().unwrap_or(Position(0))
         }
         Some(Outcome::Ended | Outcome::Refused(_)) | None => Position(0),
+    }
+}
+
+/// A message's content as any reader finds it: by its position, over dead letters, redrives and edits to the root. `None` for
+/// a run's command, which the edge renders.
+fn content_of(bodies: &Bodies, mut at: Position) -> Result<Option<Content>, String> {
+    let mut edited = None;
+    loop {
+        let record = bodies.record(at).map_err(|error| error.to_string())?;
+        at = match &*record {
+            Record::DeadLettered(dead) => dead.content,
+            Record::MessageAppended(message) => match &message.body {
+                Body::RunCommand { .. } => return Ok(None),
+                Body::Of(of) => *of,
+                Body::Edited { of, value } => {
+                    edited.get_or_insert_with(|| value.clone());
+                    *of
+                }
+                Body::Inline(bytes) => {
+                    let mut content = Content::decode(bytes).map_err(|error| error.to_string())?;
+                    content.value = edited.unwrap_or(content.value);
+                    return Ok(Some(content));
+                }
+            },
+            other => return Err(format!("a message's body cannot be {other:?}")),
+        };
     }
 }
