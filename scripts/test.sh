@@ -26,6 +26,7 @@ step "binaries" cargo build --workspace --bins --locked
 step "tests" run_tests
 step "documentation's examples" cargo test --workspace --doc --quiet
 step "README" python3 scripts/check_readme.py target/debug/driftqd
+step "dialect A by curl" python3 scripts/check_dialect_a.py target/debug/driftqd
 step "torture" target/debug/driftq-torture --cycles 50
 step "python" bash scripts/check_python.sh
 printf '\nall passed in %ss\n' "$SECONDS"

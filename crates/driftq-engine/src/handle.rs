@@ -8,7 +8,8 @@ use crate::{Bodies, Refusal};
 use driftq_core::{
     Ack, AppendEvents, CancelRun, Command, CreateRun, CreateTopic, Delivery, Discard, Entry, Extend,
     GroupName, Held, MessageOf, Millis, Nack, OpenGroup, OwnerId, Position, Produce, Produced, Redrive,
-    ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, Start, State, StoreStep, TopicId, TopicName, WallTime,
+    ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, RunStatus, Start, State, StoreStep, TopicId, TopicName,
+    WallTime,
 };
 use futures_channel::oneshot;
 use std::collections::VecDeque;
@@ -436,8 +437,10 @@ pub(crate) fn held<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<He
 /// A piece of a run's timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// The run.
-    pub run: Run,
+    /// How the run stands.
+    pub status: RunStatus,
+    /// Its present try.
+    pub replay_seq: ReplaySeq,
     /// Its events' topic.
     pub topic: TopicId,
     /// The first sequence number that is kept.
@@ -476,7 +479,8 @@ pub(crate) fn timeline(state: &State, run: &Run, after: u64, max: usize, bytes_m
         seq += 1;
     }
     Some(Timeline {
-        run: run.clone(),
+        status: run.status,
+        replay_seq: run.replay_seq,
         topic: topic.id,
         first_seq: partition.first.0 + 1,
         last_seq: partition.next_offset().0,

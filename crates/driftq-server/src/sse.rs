@@ -110,7 +110,7 @@ impl Follower {
         let frames = shelf::render(&self.broker, &self.app, render).await.ok()?;
         self.reader.after = last;
         self.is_over =
-            self.reader.is_until_terminal && timeline.run.status.is_terminal() && last >= timeline.last_seq;
+            self.reader.is_until_terminal && timeline.status.is_terminal() && last >= timeline.last_seq;
         Some(Bytes::from(frames))
     }
 }

@@ -176,7 +176,7 @@ impl Model {
             && !missing
             && timeline.items.len() <= max
             && (timeline.first_seq, timeline.last_seq, timeline.topic) == (1, last, run.timeline)
-            && (timeline.run.status, timeline.run.replay_seq) == (run.status, run.replay_seq)
+            && (timeline.status, timeline.replay_seq) == (run.status, run.replay_seq)
     }
 
     // --- what was done ----------------------------------------------------------------------------------------
