@@ -205,7 +205,7 @@ fn apply_time(state: &mut State, now: Instant, wall: WallTime) {
 fn apply_deadline(state: &mut State, position: Position, at: MessageAt) {
     let Some(topic) = state.topic_effect(at.topic, position) else { return };
     let Some(partition) = topic.partition_mut(at.partition) else { return };
-    let Some(note) = partition.notes.get_mut(&at.offset) else { return };
+    let Some(note) = partition.rare_mut().notes.get_mut(&at.offset) else { return };
     note.expired = true;
     if let Some(deadline) = note.deadline {
         state.timers.deadlines.remove(&(deadline, at));

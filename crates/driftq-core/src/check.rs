@@ -105,10 +105,10 @@ fn pendings(state: &State) -> impl Iterator<Item = (crate::MessageOf, &Pending)>
 
 fn each_delay_has_its_timer(state: &State) -> bool {
     let partitions = || state.topics.values().flat_map(|topic| topic.partitions.iter());
-    let delayed: usize = partitions().map(|partition| partition.delayed.len()).sum();
+    let delayed: usize = partitions().map(|partition| partition.rare().delayed.len()).sum();
     let is_waiting = |note: &crate::Note| note.deadline.is_some() && !note.expired;
     let deadlines: usize =
-        partitions().map(|p| p.notes.values().filter(|note| is_waiting(note)).count()).sum();
+        partitions().map(|p| p.rare().notes.values().filter(|note| is_waiting(note)).count()).sum();
     delayed == state.timers.due.len() && deadlines == state.timers.deadlines.len()
 }
 

@@ -132,6 +132,7 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
         policy: None,
         tenant: fact.tenant.clone(),
         due: None,
+        key: None,
         note,
     };
     topic.append(fact.at, appended);
@@ -150,8 +151,9 @@ pub(crate) fn decide_discard(state: &State, discard: Discard) -> Result<(Vec<Rec
 pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLetterClosed) {
     let Some(topic) = state.topic_effect(fact.at.topic, position) else { return };
     let Some(partition) = topic.partition_mut(fact.at.partition) else { return };
-    partition.open_dead.remove(&fact.at.offset);
-    if let Some(dead) = partition.notes.get_mut(&fact.at.offset).and_then(|note| note.dead.as_mut()) {
+    let rare = partition.rare_mut();
+    rare.open_dead.remove(&fact.at.offset);
+    if let Some(dead) = rare.notes.get_mut(&fact.at.offset).and_then(|note| note.dead.as_mut()) {
         dead.closed = Some(fact.how.clone());
     }
 }

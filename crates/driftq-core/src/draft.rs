@@ -155,7 +155,7 @@ fn group_start(partition: &crate::Partition, start: Start) -> GroupStart {
         Start::Latest => {
             // Delayed messages come later: only they are left, so the floor stops at the first of them.
             let end = partition.next_offset();
-            let mut delayed = partition.delayed.keys().copied();
+            let mut delayed = partition.rare().delayed.keys().copied();
             let floor = delayed.next().unwrap_or(end);
             let mut from = floor.next();
             let mut settled = Vec::new();
@@ -165,7 +165,7 @@ fn group_start(partition: &crate::Partition, start: Start) -> GroupStart {
                 }
                 from = until.next();
             }
-            let open = partition.delayed.keys().filter_map(|offset| partition.entry(*offset));
+            let open = partition.rare().delayed.keys().filter_map(|offset| partition.entry(*offset));
             let open: u64 = open.map(|entry| u64::from(entry.bytes)).sum();
             GroupStart { next: partition.visible_end(), floor, bytes: partition.bytes - open, settled }
         }

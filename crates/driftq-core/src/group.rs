@@ -95,11 +95,11 @@ pub struct Waiting {
     pub history: Vec<AttemptRef>,
 }
 
-/// What is remembered of a settled message for a while.
+/// What is remembered of a settled message for a while, in 24 bytes: there may be many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Memo {
-    owner: u64,
-    lease: u64,
+    owner: u32,
+    lease: u32,
     at: Instant,
     how: SettledBy,
 }
@@ -187,12 +187,13 @@ impl Progress {
             memo.how == how
                 && memo.owner == owner_digest(&claim.owner)
                 && claim.lease.is_none_or(|lease| lease_digest(lease) == memo.lease)
-                && memo.at.after(window) > now
+                && memo.is_fresh(now, window)
         })
     }
 
-    pub(crate) fn remembered(&self) -> usize {
-        self.acks_order.len()
+    /// How many of the oldest memos leave when one more comes.
+    pub(crate) fn surplus_memos(&self, max: usize) -> u32 {
+        u32::from(self.acks_order.len() >= max)
     }
 
     pub(crate) fn forget_oldest(&mut self, count: u32) {
@@ -256,15 +257,23 @@ impl Progress {
     }
 }
 
-/// A group's own 64-bit name of an owner. A clash would only let one worker repeat another's ack.
-fn owner_digest(owner: &OwnerId) -> u64 {
-    let mut head = [0; 8];
-    head.copy_from_slice(&blake3::hash(owner.as_str().as_bytes()).as_bytes()[..8]);
-    u64::from_le_bytes(head)
+impl Memo {
+    fn is_fresh(&self, now: Instant, window: Millis) -> bool {
+        self.at.after(window) > now
+    }
 }
 
-fn lease_digest(lease: LeaseId) -> u64 {
-    lease.serial ^ (u64::from(lease.epoch) << 40)
+/// A short name of an owner. A clash would only let one worker repeat another's ack.
+fn owner_digest(owner: &OwnerId) -> u32 {
+    let mut head = [0; 4];
+    head.copy_from_slice(&blake3::hash(owner.as_str().as_bytes()).as_bytes()[..4]);
+    u32::from_le_bytes(head)
+}
+
+/// A short name of a lease: its serial's low bits, and the start's in the high ones.
+fn lease_digest(lease: LeaseId) -> u32 {
+    let serial = u32::try_from(lease.serial & u64::from(u32::MAX)).unwrap_or(0);
+    serial ^ lease.epoch.rotate_right(8)
 }
 
 pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupCreated) {

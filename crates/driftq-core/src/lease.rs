@@ -7,10 +7,10 @@
 use crate::draft::Draft;
 use crate::group::message_of;
 use crate::{
-    Attempt, AttemptRef, Delivered, Delivery, Entry, Event, Group, Held, Instant, LEASE_MAX, LEASE_MIN,
-    Lease, LeaseId, LeaseMessages, MessageAt, MessageOf, Millis, Note, Offset, OpenGroup, Partition,
-    PartitionId, Pending, Position, Progress, Record, Rejection, Reply, Run, RunContext, RunStatus,
-    SkipReason, Skipped, State, Topic, Waiting,
+    Attempt, AttemptRef, Delivered, Delivery, Entry, Event, Group, Held, Instant, KeyDigest, LEASE_MAX,
+    LEASE_MIN, Lease, LeaseId, LeaseMessages, MessageAt, MessageOf, Millis, Note, Offset, OpenGroup,
+    Partition, PartitionId, Pending, Position, Progress, Record, Rejection, Reply, Run, RunContext,
+    RunStatus, SkipReason, Skipped, State, Topic, Waiting,
 };
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 
@@ -125,7 +125,7 @@ impl Place<'_> {
             if is_about_to_expire(draft.state, note) {
                 continue;
             }
-            if let Some(why) = self.skip_reason(draft.state, note) {
+            if let Some(why) = self.skip_reason(draft.state, note, partition.key(offset)) {
                 self.skip(draft, offset, why, entry.bytes, None);
                 continue;
             }
@@ -168,7 +168,7 @@ impl Place<'_> {
                 cursor.next -= 1;
                 return None;
             }
-            if let Some(why) = self.skip_reason(draft.state, note) {
+            if let Some(why) = self.skip_reason(draft.state, note, partition.key(offset)) {
                 self.skip(draft, offset, why, entry.bytes, Some(cursor.next));
                 cursor.passed = None;
                 continue;
@@ -182,17 +182,17 @@ impl Place<'_> {
     }
 
     /// Why this group need not see a message.
-    fn skip_reason(&self, state: &State, note: Option<&Note>) -> Option<SkipReason> {
-        let note = note?;
-        if note.expired {
+    fn skip_reason(&self, state: &State, note: Option<&Note>, key: Option<KeyDigest>) -> Option<SkipReason> {
+        if note.is_some_and(|note| note.expired) {
             return Some(SkipReason::DeadlinePassed);
         }
+        let acked = |key| self.group.consumed.contains(&key, state.now, state.limits.consumed_key_window);
+        if key.is_some_and(acked) {
+            return Some(SkipReason::KeyAcked);
+        }
+        let note = note?;
         if note.only_group.as_ref().is_some_and(|only| *only != self.group.name) {
             return Some(SkipReason::OtherGroup);
-        }
-        let acked = |key| self.group.consumed.contains(key, state.now, state.limits.consumed_key_window);
-        if note.key.as_ref().is_some_and(acked) {
-            return Some(SkipReason::KeyAcked);
         }
         let run = note.run.and_then(|of| state.runs.get(&of.run).map(|run| (of, run)));
         match run {

@@ -256,7 +256,6 @@ pub(crate) fn apply_appended(state: &mut State, position: Position, fact: &Messa
         Body::Inline(_) | Body::Edited { .. } | Body::RunCommand { .. } => None,
     };
     let note = Note {
-        key: fact.key.map(|mark| mark.digest),
         deadline: fact.deadline,
         expired: false,
         only_group: fact.only_group.clone(),
@@ -270,6 +269,7 @@ pub(crate) fn apply_appended(state: &mut State, position: Position, fact: &Messa
         policy: fact.policy,
         tenant: fact.tenant.clone(),
         due: fact.due,
+        key: fact.key.map(|mark| mark.digest),
         note,
     };
     topic.append(fact.at, appended);
@@ -285,8 +285,16 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
     let at = MessageAt { topic: fact.topic, partition: PartitionId(0), offset: fact.offset };
     idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Message(at));
     if let Some(topic) = state.topic_effect(fact.topic, position) {
-        let note = Note { key: fact.key.map(|mark| mark.digest), ..Note::default() };
-        let appended = Appended { position, bytes: fact.bytes, policy: None, tenant: None, due: None, note };
+        let key = fact.key.map(|mark| mark.digest);
+        let appended = Appended {
+            position,
+            bytes: fact.bytes,
+            policy: None,
+            tenant: None,
+            due: None,
+            key,
+            note: Note::default(),
+        };
         topic.append(at, appended);
     }
     crate::run::apply_event(state, position, fact);
@@ -295,7 +303,7 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
 pub(crate) fn apply_due(state: &mut State, position: Position, at: MessageAt) {
     let Some(topic) = state.topic_effect(at.topic, position) else { return };
     let Some(partition) = topic.partition_mut(at.partition) else { return };
-    if let Some(due) = partition.delayed.remove(&at.offset) {
+    if let Some(due) = partition.rare_mut().delayed.remove(&at.offset) {
         partition.make_visible(at.offset);
         state.timers.due.remove(&(due, at));
     }

@@ -101,7 +101,7 @@ fn close_dead_letters(draft: &mut Draft<'_>, run: &Run, of: RunOf, actor: Option
     let state = draft.state;
     for dead in &run.dead_letters {
         let partition = state.topics.get(&dead.at.topic).and_then(|topic| topic.partition(dead.at.partition));
-        if partition.is_some_and(|partition| partition.open_dead.contains(&dead.at.offset)) {
+        if partition.is_some_and(|partition| partition.rare().open_dead.contains(&dead.at.offset)) {
             draft.push(Record::DeadLetterClosed(DeadLetterClosed {
                 at: dead.at,
                 how: Closing::Replayed { replay_seq: of.replay_seq },

@@ -97,7 +97,7 @@ pub(crate) fn decide_ack(draft: &mut Draft<'_>, ack: Ack) -> Result<Reply, Rejec
         return Err(Rejection::ResultOutsideRun);
     }
     let partition = found.topic.partition(ack.claim.partition);
-    let key = partition.and_then(|p| p.note(ack.claim.offset)).and_then(|note| note.key);
+    let key = partition.and_then(|partition| partition.key(ack.claim.offset));
     let key = key.filter(|_| state.limits.consumed_key_window.0 > 0);
     let limits = &state.limits;
     draft.push(Record::Acked(Acked {
@@ -248,8 +248,8 @@ fn bytes_of(topic: &Topic, of: MessageOf) -> u32 {
 
 /// How many remembered acks leave when one more comes.
 fn surplus_memos(group: &Group, of: MessageOf, state: &State) -> u32 {
-    let remembered = group.progress(of.partition).map_or(0, crate::Progress::remembered);
-    u32::from(remembered >= state.limits.acks_remembered_max)
+    let max = state.limits.acks_remembered_max;
+    group.progress(of.partition).map_or(0, |progress| progress.surplus_memos(max))
 }
 
 pub(crate) fn apply_acked(state: &mut State, position: Position, fact: &Acked) {

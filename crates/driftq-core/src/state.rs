@@ -199,10 +199,10 @@ impl State {
         for (index, partition) in topic.partitions.iter().enumerate() {
             let partition_id = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
             let at = |offset| crate::MessageAt { topic: topic.id, partition: partition_id, offset };
-            for (offset, due) in &partition.delayed {
+            for (offset, due) in &partition.rare().delayed {
                 self.timers.due.insert((*due, at(*offset)));
             }
-            for (offset, note) in &partition.notes {
+            for (offset, note) in &partition.rare().notes {
                 if let (Some(deadline), false) = (note.deadline, note.expired) {
                     self.timers.deadlines.insert((deadline, at(*offset)));
                 }

@@ -65,10 +65,24 @@ pub struct Partition {
     pub bytes: u64,
     entries: Entries,
     visible: Visible,
+    rare: Option<Box<Rare>>,
+}
+
+/// What only some partitions have: nothing of it costs a partition without.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rare {
     pub(crate) notes: BTreeMap<Offset, Box<Note>>,
+    pub(crate) keys: BTreeMap<Offset, KeyDigest>,
     pub(crate) delayed: BTreeMap<Offset, WallTime>,
     pub(crate) open_dead: BTreeSet<Offset>,
 }
+
+static NOTHING_RARE: Rare = Rare {
+    notes: BTreeMap::new(),
+    keys: BTreeMap::new(),
+    delayed: BTreeMap::new(),
+    open_dead: BTreeSet::new(),
+};
 
 /// Where one message lies, and what it counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +114,6 @@ impl<'de> Deserialize<'de> for Entries {
 /// What few messages have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// Digest of its idempotency key.
-    pub key: Option<KeyDigest>,
     /// When it is given up.
     pub deadline: Option<WallTime>,
     /// Whether that moment has passed.
@@ -225,15 +237,18 @@ impl Topic {
         partition.bytes += u64::from(appended.bytes);
         match appended.due {
             Some(due) => {
-                partition.delayed.insert(at.offset, due);
+                partition.rare_mut().delayed.insert(at.offset, due);
             }
             None => partition.visible.push(at.offset),
         }
         if appended.note != Note::default() {
             if appended.note.dead.is_some() {
-                partition.open_dead.insert(at.offset);
+                partition.rare_mut().open_dead.insert(at.offset);
             }
-            partition.notes.insert(at.offset, Box::new(appended.note));
+            partition.rare_mut().notes.insert(at.offset, Box::new(appended.note));
+        }
+        if let Some(key) = appended.key {
+            partition.rare_mut().keys.insert(at.offset, key);
         }
     }
 }
@@ -245,6 +260,7 @@ pub(crate) struct Appended {
     pub(crate) policy: Option<RetryPolicy>,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) due: Option<WallTime>,
+    pub(crate) key: Option<KeyDigest>,
     pub(crate) note: Note,
 }
 
@@ -282,24 +298,38 @@ impl Partition {
     /// A message's note, if it has one.
     #[must_use]
     pub fn note(&self, offset: Offset) -> Option<&Note> {
-        self.notes.get(&offset).map(|note| &**note)
+        self.rare().notes.get(&offset).map(|note| &**note)
+    }
+
+    /// Digest of a message's idempotency key.
+    #[must_use]
+    pub fn key(&self, offset: Offset) -> Option<KeyDigest> {
+        self.rare().keys.get(&offset).copied()
+    }
+
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
+    }
+
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(Box::default)
     }
 
     /// When a delayed message becomes visible.
     #[must_use]
     pub fn delayed_until(&self, offset: Offset) -> Option<WallTime> {
-        self.delayed.get(&offset).copied()
+        self.rare().delayed.get(&offset).copied()
     }
 
     /// How many messages are delayed.
     #[must_use]
     pub fn delayed_count(&self) -> u64 {
-        self.delayed.len() as u64
+        self.rare().delayed.len() as u64
     }
 
     /// Open dead letters, oldest first.
     pub fn open_dead_letters(&self) -> impl DoubleEndedIterator<Item = Offset> {
-        self.open_dead.iter().copied()
+        self.rare().open_dead.iter().copied()
     }
 
     /// How many offsets ever became visible.

@@ -134,7 +134,7 @@ impl State {
                 Some(after) if id == after.partition => Bound::Excluded(after.offset),
                 Some(_) | None => Bound::Unbounded,
             };
-            let open = partition.open_dead.range((from, Bound::Unbounded));
+            let open = partition.rare().open_dead.range((from, Bound::Unbounded));
             open.map(move |offset| MessageAt { topic, partition: id, offset: *offset })
         })
     }
