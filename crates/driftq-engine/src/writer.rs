@@ -149,6 +149,8 @@ pub struct Writer<L: Log, K, C> {
     room: Option<Room>,
     /// Bytes of the room that was found and is not used yet.
     room_left: usize,
+    /// Bytes and records that this turn's requests may still need of it.
+    room_owed: (usize, usize),
     room_checked: Duration,
     has_due_left: bool,
     is_stopping: bool,
@@ -200,6 +202,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             mark_at: None,
             room: Some(Room::Growth),
             room_left: 0,
+            room_owed: (0, 0),
             room_checked: began,
             has_due_left: false,
             is_stopping: false,
@@ -290,6 +293,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         let requests = std::mem::take(&mut self.taken);
         let changes = requests.iter().any(changes_state);
         let (bytes, records) = requests.iter().map(size_of).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        self.room_owed = (bytes, records);
         let has_work = changes || self.is_due();
         if has_work || self.is_room_due() {
             self.find_room(bytes, records)?;
@@ -301,6 +305,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         for request in requests {
             self.handle(request)?;
         }
+        self.room_owed = (0, 0);
         self.end_waits();
         self.serve()?;
         self.flush()?;
@@ -417,10 +422,11 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
 
     /// Finds more room for this turn's own facts when what was found is used up; answers whether there is some.
     fn has_room(&mut self) -> Result<bool, EngineError> {
-        if self.room.is_some() && self.room_left < self.options.turn_room.0 / 2 {
-            // What was appended has taken its part of the old room.
+        let (bytes, records) = self.room_owed;
+        if self.room.is_some() && self.room_left < bytes + self.options.turn_room.0 / 2 {
+            // What was appended has taken its part of the old room; what the turn's requests need is asked for again.
             self.flush()?;
-            self.find_room(0, 0)?;
+            self.find_room(bytes, records)?;
         }
         Ok(self.room.is_some())
     }
