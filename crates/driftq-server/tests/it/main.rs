@@ -8,6 +8,7 @@ mod lifecycle;
 mod messages;
 mod openapi;
 mod process;
+mod promises;
 mod refusals;
 mod runs;
 mod settling;
