@@ -7,6 +7,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// `SIGXFSZ` on Linux and macOS: by default a file limit would kill the process.
 const FILE_LIMIT_SIGNAL: i32 = 25;
 /// A second signal ends the process like an interrupt does.
