@@ -16,6 +16,8 @@ pub struct Recovery {
     pub checkpoint: u64,
     /// Records applied behind it.
     pub records: u64,
+    /// Bytes of those records.
+    pub bytes: u64,
     /// Topics that exist.
     pub topics: u64,
     /// Runs that are kept.
@@ -54,6 +56,7 @@ pub fn recover<R: LogReader>(
         Ok(record) => {
             apply(&mut state, Position(position.0), &record);
             recovery.records += 1;
+            recovery.bytes += bytes.len() as u64;
             ControlFlow::Continue(())
         }
         Err(source) => {

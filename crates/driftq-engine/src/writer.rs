@@ -207,7 +207,8 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             has_due_left: false,
             is_stopping: false,
             checkpoint: None,
-            checkpoint_log_bytes: 0,
+            // Short lives must not add up to a tail that no checkpoint ever ends.
+            checkpoint_log_bytes: recovery.bytes,
             appended_bytes: 0,
         };
         writer.record_start()?;

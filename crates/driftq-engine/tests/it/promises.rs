@@ -25,6 +25,20 @@ fn p12_a_start_reads_what_is_behind_the_checkpoint_whatever_the_history() {
 }
 
 #[test]
+fn p12_many_short_lives_do_not_add_up_to_a_long_start() {
+    let mut world = World::with_checkpoints_every(60_000);
+    world.topic("orders");
+    for _ in 0..40 {
+        for _ in 0..100 {
+            world.produce("orders", "m").expect("stored");
+        }
+        world = world.killed();
+        world.settle();
+    }
+    assert!(world.recovery.records < 2_000, "{:?}", world.recovery);
+}
+
+#[test]
 fn p20_a_jump_of_the_wall_clock_moves_no_lease_and_no_backoff() {
     for jump in [TEN_YEARS_MS as i64, -(TEN_YEARS_MS as i64)] {
         let mut world = World::new();
