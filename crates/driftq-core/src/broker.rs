@@ -66,7 +66,7 @@ pub fn decide_due(
 
 fn expire_leases(draft: &mut Draft<'_>, max: usize) {
     let state = draft.state;
-    for (until, of) in &state.timers.leases {
+    for ((until, of), ()) in state.timers.leases.iter() {
         if *until > state.now || draft.len() >= max {
             return;
         }
@@ -76,7 +76,7 @@ fn expire_leases(draft: &mut Draft<'_>, max: usize) {
 
 fn pass_deadlines(draft: &mut Draft<'_>, max: usize) {
     let state = draft.state;
-    for (deadline, at) in &state.timers.deadlines {
+    for ((deadline, at), ()) in state.timers.deadlines.iter() {
         if *deadline > state.wall || draft.len() >= max {
             return;
         }
@@ -108,7 +108,7 @@ fn pass_deadline(draft: &mut Draft<'_>, at: MessageAt) {
     }
     let (group, attempts, history) = match unsettled.as_slice() {
         [(name, pending)] => {
-            let (attempts, history) = tries(*pending);
+            let (attempts, history) = tries(pending.as_ref());
             (Some((*name).clone()), attempts, history)
         }
         _ => (None, Attempt(0), Vec::new()),
@@ -134,7 +134,7 @@ fn tries(pending: Option<&Pending>) -> (Attempt, Vec<AttemptRef>) {
 
 fn make_visible(draft: &mut Draft<'_>, max: usize) {
     let state = draft.state;
-    for (due, at) in &state.timers.due {
+    for ((due, at), ()) in state.timers.due.iter() {
         if *due > state.wall || draft.len() >= max {
             return;
         }
@@ -148,7 +148,7 @@ fn forget(draft: &mut Draft<'_>, max: usize, is_open: &dyn Fn(GroupId) -> bool) 
     if keys > 0 {
         draft.push(Record::KeysForgotten(keys));
     }
-    for (at, id) in &state.timers.idle {
+    for ((at, id), ()) in state.timers.idle.iter() {
         if *at > state.now || draft.len() >= max {
             return;
         }
@@ -223,8 +223,7 @@ fn apply_carried(state: &mut State, position: Position, fact: &crate::Carried) {
         Ok(_) | Err(_) => return,
     };
     let Some(topic) = state.topic_effect(at.topic, position) else { return };
-    let entry = topic.partition_mut(at.partition).and_then(|partition| partition.entry_mut(at.offset));
-    if let Some(entry) = entry.filter(|entry| entry.position == fact.from) {
-        entry.position = position;
+    if let Some(partition) = topic.partition_mut(at.partition) {
+        partition.carry(at.offset, fact.from, position);
     }
 }

@@ -173,7 +173,7 @@ pub(crate) fn find_key(draft: &Draft<'_>, mark: &KeyMark) -> Result<Option<KeyHi
     let state = draft.state;
     let drafted = draft.keys.get(&mark.digest).map(|(fingerprint, at)| (*fingerprint, KeyHit::Message(*at)));
     let window = state.limits.key_window;
-    let kept = state.keys.find(&mark.digest, state.now, window).map(|entry| (entry.fingerprint, entry.hit));
+    let kept = state.keys.find(&mark.digest, state.now, window);
     let Some((fingerprint, hit)) = drafted.or(kept) else { return Ok(None) };
     if fingerprint != 0 && mark.fingerprint != 0 && fingerprint != mark.fingerprint {
         return Err(Rejection::FingerprintDiffers);
@@ -259,7 +259,6 @@ pub(crate) fn apply_appended(state: &mut State, position: Position, fact: &Messa
         deadline: fact.deadline,
         expired: false,
         only_group: fact.only_group.clone(),
-        run: fact.run,
         content,
         dead: None,
     };
@@ -270,14 +269,15 @@ pub(crate) fn apply_appended(state: &mut State, position: Position, fact: &Messa
         tenant: fact.tenant.clone(),
         due: fact.due,
         key: fact.key.map(|mark| mark.digest),
+        run: fact.run,
         note,
     };
     topic.append(fact.at, appended);
     if let Some(due) = fact.due {
-        state.timers.due.insert((due, fact.at));
+        state.timers.due.insert((due, fact.at), ());
     }
     if let Some(deadline) = fact.deadline {
-        state.timers.deadlines.insert((deadline, fact.at));
+        state.timers.deadlines.insert((deadline, fact.at), ());
     }
 }
 
@@ -293,6 +293,7 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
             tenant: None,
             due: None,
             key,
+            run: None,
             note: Note::default(),
         };
         topic.append(at, appended);

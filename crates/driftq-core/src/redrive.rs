@@ -68,7 +68,7 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
         .expect("the dead letter was found there");
     let bytes =
         redrive.value.as_ref().map_or(entry.bytes, |value| u32::try_from(value.len()).unwrap_or(u32::MAX));
-    let tenant = dlq.tenant(entry).cloned();
+    let tenant = dlq.tenant(&entry).cloned();
     if matches!(target.kind, TopicKind::Timeline(_)) {
         return Err(Rejection::NotOnTimeline("a redrive"));
     }

@@ -341,7 +341,7 @@ pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &Ru
     idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run));
     // A topic of that name that was there before becomes the timeline now.
     if let Some(topic) = state.topic_effect(fact.timeline, position) {
-        topic.kind = TopicKind::Timeline(fact.run);
+        topic.become_timeline(fact.run);
     }
     if state.runs.contains_key(&fact.run) {
         return;
@@ -421,6 +421,11 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
         | Event::StepCompleted { .. }
         | Event::Worker { .. }
         | Event::Produced { .. } => {}
+    }
+    if run.status.is_terminal() {
+        let timeline = run.timeline;
+        let timeline = state.topics.get_mut(&timeline).and_then(|topic| topic.partitions.first_mut());
+        timeline.into_iter().for_each(crate::Partition::shrink);
     }
 }
 

@@ -471,11 +471,11 @@ pub(crate) fn timeline(state: &State, run: &Run, after: u64, max: usize, bytes_m
         let Some(Entry { position, bytes: own, .. }) = partition.entry(driftq_core::Offset(seq - 1)) else {
             break;
         };
-        bytes += u64::from(*own);
+        bytes += u64::from(own);
         if !items.is_empty() && bytes > bytes_max {
             break;
         }
-        items.push(TimelineItem { seq, position: *position });
+        items.push(TimelineItem { seq, position });
         seq += 1;
     }
     Some(Timeline {

@@ -9,7 +9,7 @@ mod requests;
 mod weights;
 
 use crate::bodies::holds_body;
-use crate::checkpoint::{Checkpoints, Progress};
+use crate::checkpoint::{CheckpointTurn, Checkpoints, Progress};
 use crate::handle::Request;
 use crate::inbox::{Bounds, Inbox, Phase};
 use crate::recovery::recover;
@@ -59,6 +59,8 @@ pub struct EngineOptions {
     pub release: String,
     /// Bytes of log after which a checkpoint is written.
     pub checkpoint_bytes: u64,
+    /// How much of it one turn encodes.
+    pub checkpoint_turn: CheckpointTurn,
     /// Room that one turn's own bookkeeping may need, bytes and records; smaller only with small segments.
     pub turn_room: (usize, usize),
     /// Bytes of log that the requests of one turn may need together; what comes behind waits for the next turn.
@@ -72,6 +74,7 @@ impl Default for EngineOptions {
             seed: 0,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint_bytes: 256 * 1024 * 1024,
+            checkpoint_turn: CheckpointTurn::default(),
             turn_room: TURN_ROOM,
             turn_bytes_max: TURN_BYTES_MAX,
         }
@@ -579,7 +582,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         let _outcome = self.checkpoints.finished();
         if let Some(mut progress) = self.checkpoint.take() {
             match progress.needs {
-                None if self.checkpoints.has_room() => progress.step(&self.state, &mut self.checkpoints),
+                None if self.checkpoints.has_room() => {
+                    progress.step(&self.state, self.options.checkpoint_turn, &mut self.checkpoints);
+                }
                 None => {}
                 Some(needs) if needs <= self.durable => {
                     self.checkpoints.commit();

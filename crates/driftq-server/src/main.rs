@@ -177,7 +177,7 @@ fn engine_exit_code(error: &EngineError) -> u8 {
             | LogError::NotFound { .. }
             | LogError::TooLarge { .. } => 70,
         },
-        EngineError::Unreadable { .. } | EngineError::Checkpoint(_) => 78,
+        EngineError::Unreadable { .. } => 78,
         EngineError::Order { .. } | EngineError::Thread(_) => 70,
     }
 }
