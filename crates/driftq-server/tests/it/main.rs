@@ -13,3 +13,4 @@ mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tokens;
