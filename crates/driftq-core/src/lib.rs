@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod audit;
 mod broker;
 mod check;
 mod checkpoint;
@@ -34,6 +35,7 @@ mod topic;
 mod units;
 mod views;
 
+pub use audit::{AUDIT_TOPIC, AuditEntry, Audited};
 pub use broker::{apply, decide, decide_due};
 pub use check::check;
 pub use checkpoint::{CheckpointError, Entity, EntityId};
