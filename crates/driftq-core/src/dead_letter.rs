@@ -8,7 +8,7 @@ use crate::{
     Attempt, Closing, DeadLetterAt, DeadLetterClosed, DeadLetterReason, DeadLettered, Discard, GroupName,
     MessageAt, Note, Position, Record, Rejection, Reply, RetryPolicy, RunOf, State, TopicKind, WallTime,
 };
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How many of a message's newest attempts are kept besides the first.
@@ -139,14 +139,15 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
     topic.append(fact.at, appended);
 }
 
-pub(crate) fn decide_discard(state: &State, discard: Discard) -> Result<(Vec<Record>, Reply), Rejection> {
-    let (at, dead) = find(state, &discard.dead_letter)?;
+pub(crate) fn decide_discard(draft: &mut Draft<'_>, discard: Discard) -> Result<Reply, Rejection> {
+    let (at, dead) = find(draft.state, &discard.dead_letter)?;
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
     }
     let how = Closing::Discarded { reason: discard.reason };
     let closed = DeadLetterClosed { at, how, actor: discard.actor };
-    Ok((alloc::vec![Record::DeadLetterClosed(closed)], Reply::Discarded))
+    draft.push(Record::DeadLetterClosed(closed));
+    Ok(Reply::Discarded)
 }
 
 pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLetterClosed) {
@@ -164,8 +165,7 @@ pub(crate) fn find<'a>(
     state: &'a State,
     at: &DeadLetterAt,
 ) -> Result<(MessageAt, &'a DeadLetterState), Rejection> {
-    let topic =
-        state.topic(&at.topic).ok_or_else(|| Rejection::UnknownTopic(at.topic.as_str().to_string()))?;
+    let topic = state.topic(&at.topic).ok_or(Rejection::UnknownDeadLetter)?;
     let note = topic.partition(at.partition).and_then(|partition| partition.note(at.offset));
     let dead = note.and_then(|note| note.dead.as_deref()).ok_or(Rejection::UnknownDeadLetter)?;
     Ok((MessageAt { topic: topic.id, partition: at.partition, offset: at.offset }, dead))

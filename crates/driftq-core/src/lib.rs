@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod audit;
 mod broker;
 mod check;
 mod checkpoint;
@@ -35,6 +36,7 @@ mod retry;
 mod ring;
 mod run;
 mod run_replay;
+mod scope;
 mod settle;
 mod state;
 mod table;
@@ -44,6 +46,7 @@ mod units;
 mod views;
 mod visible;
 
+pub use audit::{AUDIT_TOPIC, AuditEntry, Audited};
 pub use broker::{apply, decide, decide_due};
 pub use check::check;
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Entity, EntityId, Frozen, Header};
@@ -57,6 +60,7 @@ pub use parts::Part;
 pub use record::*;
 pub use retry::{Entropy, RetryPolicy};
 pub use run::{Replay, Run, RunDeadLetter, RunStatus, STEPS_MAX, StoredStep};
+pub use scope::Scope;
 pub use state::{Limits, State};
 pub use table::Table;
 pub use topic::{Entry, Note, Partition, Topic, TopicKind};

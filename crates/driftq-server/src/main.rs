@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         };
     }
     match cli {
-        Cli { config, command: Some(Task::Healthcheck) } => check(&config.addr),
+        Cli { config, command: Some(Task::Healthcheck) } => check(&config),
         Cli { config, command: None } => serve(config),
     }
 }
@@ -44,8 +44,9 @@ fn complain(text: impl std::fmt::Display) {
     let _untold = writeln!(std::io::stderr(), "driftqd: {text}");
 }
 
-fn check(addr: &str) -> ExitCode {
-    match healthcheck::run(addr) {
+fn check(config: &Config) -> ExitCode {
+    let addr = &config.addr;
+    match healthcheck::run(addr, config.tls_cert.as_deref()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             complain(format_args!("the server at {addr} is not well"));
@@ -132,8 +133,11 @@ fn announce(config: &Config, server: &Server) {
     if let Some(moved_to) = &server.moved_to {
         tracing::warn!("the data of before were moved to {}", moved_to.display());
     }
-    if !server.addr().ip().is_loopback() {
+    if !server.addr().ip().is_loopback() && config.token_file.is_none() {
         tracing::warn!("listening beyond this machine without a token: whoever reaches it may use it");
+    }
+    if config.dev_clock {
+        tracing::warn!("time stands still until POST /v1/dev/clock moves it (--dev-clock): for tests only");
     }
     let data = match server.log {
         Some(_) => {
@@ -141,6 +145,7 @@ fn announce(config: &Config, server: &Server) {
         }
         None => "memory (lost at the end)".to_owned(),
     };
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         topics = recovery.topics,
@@ -150,7 +155,7 @@ fn announce(config: &Config, server: &Server) {
         checkpoint = recovery.checkpoint,
         cut_bytes = log.cut_bytes,
         clean = log.clean,
-        "driftqd listens on http://{}, data in {data}",
+        "driftqd listens on {scheme}://{}, data in {data}",
         server.addr(),
     );
 }
@@ -158,6 +163,8 @@ fn announce(config: &Config, server: &Server) {
 fn exit_code(error: &ServerError) -> u8 {
     match error {
         ServerError::Listen { .. } => 69,
+        ServerError::Tokens(_) | ServerError::Tls(_) => 2,
+        ServerError::Key { .. } => 73,
         ServerError::Engine(error) => engine_exit_code(error),
         ServerError::Signals { .. } | ServerError::Gone | ServerError::Slow => 70,
     }

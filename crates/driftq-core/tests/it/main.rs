@@ -1,5 +1,6 @@
 //! Stories of the core: a script in, what was answered out.
 
+mod audit;
 mod checkpoints;
 mod delivery;
 mod edges;
@@ -7,4 +8,5 @@ mod exhaustive;
 mod formats;
 mod idempotency;
 mod runs;
+mod scope;
 mod story;

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
 mod access;
+mod audit;
+mod dev_clock;
 mod dialects;
 mod harness;
 mod lifecycle;
@@ -13,3 +15,5 @@ mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tls;
+mod tokens;
