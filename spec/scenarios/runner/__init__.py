@@ -8,6 +8,7 @@ from .adapter import UNSEEN, Adapter, Call, Outcome, Refusal, Stream
 from .play import Failed, Player, play
 from .servers import Server
 from .story import Story, load_all
+from .suite import Suite, can_play
 from .wire import Wire, operations_of
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "Server",
     "Story",
     "Stream",
+    "Suite",
     "Wire",
+    "can_play",
     "load_all",
     "operations_of",
     "play",

@@ -32,14 +32,16 @@ class Program:
         self._lock = threading.Lock()
         self._next = 0
         self._has_ended = False
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
         self._operations = set(self._answer({"op": "operations"})["operations"])
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            self._inboxes[answer["id"]].put(answer)
+        with self._process.stdout as answers:
+            for line in answers:
+                answer = json.loads(line)
+                self._inboxes[answer["id"]].put(answer)
         with self._lock:
             self._has_ended = True
             for inbox in self._inboxes.values():
@@ -87,6 +89,7 @@ class Program:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join()
 
 
 class ProgramStream:

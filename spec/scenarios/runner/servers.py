@@ -15,6 +15,7 @@ from pathlib import Path
 
 _START_S = 30
 _STOP_S = 15
+_SAID_MAX = 200
 _LISTENS = re.compile(r"https?://(127\.0\.0\.1:\d+)")
 
 
@@ -43,7 +44,8 @@ class Server:
         )
         self._process = process
         found: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._listen, args=(process, found), daemon=True).start()
+        self._reader = threading.Thread(target=self._listen, args=(process, found), daemon=True)
+        self._reader.start()
         try:
             listens = found.get(timeout=_START_S)
         except queue.Empty:
@@ -55,11 +57,12 @@ class Server:
     def _listen(self, process: subprocess.Popen[str], found: queue.Queue[str | None]) -> None:
         """Reads its log to the end, so that it never waits for us."""
         assert process.stdout is not None
-        for line in process.stdout:
-            self._said.append(line.rstrip())
-            del self._said[:-200]
-            if match := _LISTENS.search(line):
-                found.put(match[1])
+        with process.stdout as log:
+            for line in log:
+                self._said.append(line.rstrip())
+                del self._said[:-_SAID_MAX]
+                if match := _LISTENS.search(line):
+                    found.put(match[1])
         found.put(None)
 
     def restart(self, how: str) -> None:
@@ -85,6 +88,7 @@ class Server:
             self._process.kill()
         if self._process is not None:
             self._process.wait()
+            self._reader.join()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Server:
