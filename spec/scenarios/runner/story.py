@@ -58,7 +58,8 @@ class Story:
     @property
     def operations(self) -> set[str]:
         """The operations it calls."""
-        return {step["do"] for step in self.walk() if "do" in step}
+        moved = {"move_clock"} if any("clock" in step for step in self.walk()) else set()
+        return moved | {step["do"] for step in self.walk() if "do" in step}
 
     @property
     def wants_own_server(self) -> bool:
