@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from driftq import ApiError, AsyncClient, Client, ErrorInfo, Message, NewMessage
+from driftq import ApiError, AsyncClient, Client, DeadLetterFilter, ErrorInfo, Message, NewMessage
 
 REPOSITORY = Path(__file__).parents[3]
 sys.path.insert(0, str(REPOSITORY / "spec/scenarios"))
@@ -122,7 +122,7 @@ METHODS: Mapping[str, Method] = {
     "diff_run": Method("diff_run", ("run_id", "a", "b")),
     "make_run_token": Method("create_run_token", ("run_id", "ttl_ms")),
     "list_dead_letters": Method("list_dead_letters", (*FILTER, "q", *PAGE)),
-    "list_fingerprints": Method("list_fingerprints", (*FILTER, *PAGE)),
+    "list_fingerprints": Method("list_fingerprints", ("filter", *PAGE)),
     "show_dead_letter": Method("get_dead_letter", PLACE),
     "diff_dead_letter": Method("diff_dead_letter", (*PLACE, "a", "b")),
     "redrive_dead_letter": Method(
@@ -154,6 +154,9 @@ def flattened(call: Call) -> Arguments:
         args |= {ENVELOPE.get(name, name): value for name, value in envelope.items()}
     if call.operation == "consume":
         args.pop("mode", None)
+    if call.operation == "list_fingerprints":
+        wanted = {name: args.pop(name) for name in FILTER if name in args}
+        args |= {"filter": wanted} if wanted else {}
     if call.operation == "start_redrive_job" and args.get("dry_run"):
         args.pop("dry_run")
     return args
@@ -179,6 +182,8 @@ def keywords(method: Method, args: Arguments) -> Arguments:
         found["message"] = Message.model_validate(found["message"])
     if "error" in found:
         found["error"] = ErrorInfo.model_validate(found["error"])
+    if "filter" in found:
+        found["filter"] = DeadLetterFilter(**found["filter"])
     if "deadline" in found:
         found["deadline"] = datetime.fromisoformat(found["deadline"])
     if "messages" in found:
