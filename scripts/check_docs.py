@@ -108,7 +108,7 @@ def commands(text: str) -> list[str]:
 class Broker:
     """A driftqd for one page."""
 
-    def __init__(self, driftqd: str, flags: list[str]) -> None:
+    def __init__(self, driftqd: str, flags: list[str], *, has_tokens: bool = False) -> None:
         self._folder = tempfile.TemporaryDirectory()
         words = [
             "--addr",
@@ -129,6 +129,9 @@ class Broker:
                 break
         else:
             raise SystemExit("driftqd ended before it listened")
+        self.operations: set[str] = set()
+        if has_tokens:
+            return
         with urllib.request.urlopen(f"http://{self.address}/v1/openapi.json") as answer:
             document = json.load(answer)
         self.operations = {
@@ -346,6 +349,23 @@ def check_exit_codes(driftqd: str, text: str) -> list[str]:
     return [] if said == shown else [f"docs/operate.md: exit codes are {sorted(said)}, shown {sorted(shown)}"]
 
 
+def check_files(driftqd: str, text: str) -> list[str]:
+    """Every TOML block is a file that driftqd takes: of options and topics, or of tokens."""
+    found = []
+    for block in re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "file.toml"
+            path.write_text(block, encoding="utf-8")
+            if "[[token]]" in block:
+                Broker(driftqd, ["--token-file", str(path)], has_tokens=True).close()
+                continue
+            words = [driftqd, "--config", str(path), "--print-config"]
+            done = subprocess.run(words, check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                found.append(f"docs/operate.md: driftqd refuses a file that is shown: {done.stderr.strip()}")
+    return found
+
+
 def check_metrics(driftqd: str, text: str) -> list[str]:
     """The metrics table against a scrape of a server that has done something of each kind."""
     broker = Broker(driftqd, ["--partition-max-messages", "2"])
@@ -465,7 +485,8 @@ def main() -> int:
     if not given.pages:
         operate = (DOCS / "operate.md").read_text(encoding="utf-8")
         found += check_flags(given.driftqd, operate) + check_exit_codes(given.driftqd, operate)
-        found += check_metrics(given.driftqd, operate) + check_errors() + check_links()
+        found += check_metrics(given.driftqd, operate) + check_files(given.driftqd, operate)
+        found += check_errors() + check_links()
     for text in found:
         print(text)
     for name in sorted(lacking):
