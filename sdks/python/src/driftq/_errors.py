@@ -4,6 +4,8 @@
     ├── Unreachable            nothing answers at the URL; nothing was sent
     ├── ConnectionLost         the request was sent, its outcome is unknown
     ├── UnexpectedAnswer       an answer that is not the broker's
+    ├── RunFailed              raised by `run.result()`; `RunCancelled` is one
+    ├── RunTimeout             raised by `run.result()`: it has not ended yet
     ├── LeaseLost              the message belongs to another worker, or its run was cancelled
     ├── RetryAfter             raised by a handler: try again after so many seconds
     ├── NonRetryable           raised by a handler: never try again
@@ -21,8 +23,11 @@ Whether a repeat can help is `retryable`, never the text of a message.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from ._types import RunInfo
 
 __all__ = [
     "ApiError",
@@ -40,6 +45,9 @@ __all__ = [
     "PermissionDenied",
     "ResourceExhausted",
     "RetryAfter",
+    "RunCancelled",
+    "RunFailed",
+    "RunTimeout",
     "Unauthenticated",
     "Unavailable",
     "UnexpectedAnswer",
@@ -78,6 +86,36 @@ class ConnectionLost(DriftqError):
 
 class UnexpectedAnswer(DriftqError):
     """Something answered, but not as a broker does: mostly a wrong URL or a proxy in between."""
+
+
+class RunFailed(DriftqError):
+    """A run ended without a result; `info` is the run, with its error, steps and replays."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.run_id = info.run_id
+        self.error = info.error
+        super().__init__(self._said())
+
+    def _said(self) -> str:
+        why = f": {self.error.message}" if self.error else ""
+        return f"run {self.run_id} failed after {self.info.attempts} attempts{why}"
+
+
+class RunCancelled(RunFailed):
+    """A run was cancelled before it had a result."""
+
+    def _said(self) -> str:
+        return f"run {self.run_id} was cancelled"
+
+
+class RunTimeout(DriftqError, TimeoutError):
+    """A run has not ended in time; it goes on."""
+
+    def __init__(self, run_id: str, status: str, waited_s: float) -> None:
+        self.run_id = run_id
+        self.status = status
+        super().__init__(f"run {run_id} is {status} after {waited_s:g} s of waiting")
 
 
 class LeaseLost(DriftqError):

@@ -22,7 +22,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from ._async_client import AsyncClient
+from ._async._client import AsyncClient
 from ._errors import NonRetryable
 from ._hold import Hold
 from ._requests import jsonable

@@ -24,7 +24,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from ._async_client import AsyncClient
+from ._async._client import AsyncClient
 from ._errors import ApiError, DriftqError, LeaseLost, NonRetryable, RetryAfter
 from ._hold import AWAY_BACKOFF, Heartbeat, Hold
 from ._requests import UNSET

@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from . import _requests as requests
-from ._async_client import AsyncClient
+from ._async._client import AsyncClient
 from ._errors import ApiError, DriftqError, NotFound, PermissionDenied, UnexpectedAnswer
 from ._events import SseBlocks
 from ._hold import AWAY_BACKOFF
 from ._requests import UNSET, Call, RunOptions
+from ._requests import runs as requests
 from ._types import Cancelled, EventPage, Replayed, RetryPolicy, RunCreated, RunDeadLetter, RunInfo, RunPage
 
 __all__ = [
