@@ -12,6 +12,7 @@ def test_without_a_driftqd_it_says_where_it_looked_and_how_to_get_one(
 ) -> None:
     monkeypatch.delenv("DRIFTQD_BIN", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(tmp_path))
     with pytest.raises(FileNotFoundError, match="cargo build -p driftq-server") as caught:
         find_driftqd([tmp_path / "target/debug/driftqd"])
     assert str(tmp_path / "target/debug/driftqd") in str(caught.value)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from driftq import NonRetryable, Run, Worker
+from driftq import BlockingRun, NonRetryable, Run, Worker
 from driftq.__main__ import main
 from driftq._run import MESSAGE_CHARS_MAX, STACK_CHARS_MAX, _restore, as_result, describe
 
@@ -15,17 +15,21 @@ class Doc(BaseModel):
     url: str
 
 
-def test_a_workflow_must_be_async_and_take_one_run() -> None:
+def test_a_workflow_takes_one_run_of_its_kind() -> None:
     worker = Worker()
 
     def not_async(run: Run[Any]) -> None: ...
+
+    async def blocking(run: BlockingRun[Any]) -> None: ...
 
     async def two(run: Run[Any], more: int) -> None: ...
 
     async def no_run(document: dict[str, Any]) -> None: ...
 
-    with pytest.raises(TypeError, match="must be an `async def`"):
+    with pytest.raises(TypeError, match="make it an `async def`, or take a BlockingRun"):
         worker.workflow("w")(not_async)
+    with pytest.raises(TypeError, match="an `async def` takes a Run"):
+        worker.workflow("w")(blocking)
     with pytest.raises(TypeError, match="exactly one argument"):
         worker.workflow("w")(two)
     with pytest.raises(TypeError, match="must take a Run"):

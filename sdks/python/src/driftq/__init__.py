@@ -6,6 +6,7 @@
 
 from ._async._client import AsyncClient
 from ._async._run_handle import AsyncRunHandle
+from ._blocking_run import BlockingRun
 from ._errors import (
     ApiError,
     ConnectionLost,
@@ -114,6 +115,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRunHandle",
     "Backoff",
+    "BlockingRun",
     "BrowsePage",
     "BrowsedMessage",
     "Cancelled",

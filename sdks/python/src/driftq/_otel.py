@@ -37,9 +37,9 @@ def carrier() -> dict[str, str]:
     return said
 
 
-def recording() -> bool:
-    """Whether the present span is recorded."""
-    return trace.get_current_span().is_recording()
+def configured() -> bool:
+    """Whether a provider was set that may record."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider)
 
 
 def _pattern(topic: str) -> str:

@@ -55,9 +55,9 @@ def carrier() -> dict[str, str]:
     return {} if _otel is None else _otel.carrier()
 
 
-def active() -> bool:
-    """Whether anybody records spans here."""
-    return _otel is not None and _otel.recording()
+def configured() -> bool:
+    """Whether the application has set up OpenTelemetry."""
+    return _otel is not None and _otel.configured()
 
 
 @contextlib.contextmanager
