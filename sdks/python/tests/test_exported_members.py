@@ -10,10 +10,14 @@ import pytest
 
 import driftq
 import driftq.fastapi
+import driftq.logs
+import driftq.outbox
 import driftq.testing
 
+MODULES = [driftq, driftq.fastapi, driftq.logs, driftq.outbox, driftq.testing]
 
-@pytest.mark.parametrize("module", [driftq, driftq.fastapi, driftq.testing])
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_everything_in_all_is_there_and_documented(module: object) -> None:
     names = module.__all__  # type: ignore[attr-defined]
     assert len(names) == len(set(names))
@@ -31,7 +35,11 @@ def test_every_public_name_of_the_private_modules_is_exported() -> None:
 
 @pytest.mark.parametrize(
     ("asynchronous", "blocking"),
-    [(driftq.AsyncClient, driftq.Client), (driftq.AsyncRunHandle, driftq.RunHandle)],
+    [
+        (driftq.AsyncClient, driftq.Client),
+        (driftq.AsyncRunHandle, driftq.RunHandle),
+        (driftq.outbox.AsyncOutboxRelay, driftq.outbox.OutboxRelay),
+    ],
 )
 def test_both_twins_have_the_same_surface(asynchronous: type, blocking: type) -> None:
     def surface(kind: type) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import logs
 from ._errors import DriftqError
+from ._outbox_command import add_outbox
 from ._worker import Worker
 
 logger = logging.getLogger("driftq.worker")
@@ -53,20 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--ready-file", type=Path, help="a file that is there while the worker reads its topics"
     )
-    _add_logging(worker)
+    logs.add_arguments(worker)
+    add_outbox(commands)
     return parser
-
-
-def _add_logging(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--log-level", default=os.environ.get("DRIFTQ_LOG_LEVEL", "info"), help="default: info"
-    )
-    parser.add_argument(
-        "--log-format",
-        choices=["text", "json"],
-        default=os.environ.get("DRIFTQ_LOG_FORMAT", "text"),
-        help="default: text",
-    )
 
 
 def _worker(asked: argparse.Namespace, given: list[str]) -> int:

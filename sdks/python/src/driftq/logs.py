@@ -6,10 +6,12 @@ Whatever is logged while a handler works, by this package or by your code, carri
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import contextvars
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -106,3 +108,16 @@ def configure(*, level: str = "info", format: Literal["text", "json"] = "text") 
     logging.basicConfig(level=level.upper(), handlers=[handler])
     # One line for every request is the broker's business, not the worker's.
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds `--log-level` and `--log-format` to a command."""
+    parser.add_argument(
+        "--log-level", default=os.environ.get("DRIFTQ_LOG_LEVEL", "info"), help="default: info"
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=["text", "json"],
+        default=os.environ.get("DRIFTQ_LOG_FORMAT", "text"),
+        help="default: text",
+    )
