@@ -27,11 +27,24 @@ from ._events import SseBlocks
 from ._hold import AWAY_BACKOFF
 from ._requests import UNSET, Call, RunOptions
 from ._requests import runs as requests
-from ._types import Cancelled, EventPage, Replayed, RetryPolicy, RunCreated, RunDeadLetter, RunInfo, RunPage
+from ._types import (
+    Cancelled,
+    EventPage,
+    Replayed,
+    RetryPolicy,
+    RunAttemptPage,
+    RunCreated,
+    RunDeadLetter,
+    RunDiff,
+    RunInfo,
+    RunPage,
+    RunToken,
+)
 
 __all__ = [
     "STREAM_HEADERS",
     "CreateRun",
+    "NewToken",
     "ReplayRun",
     "RouteName",
     "Scope",
@@ -44,7 +57,19 @@ __all__ = [
 
 logger = logging.getLogger("driftq.fastapi")
 
-RouteName = Literal["create", "list", "get", "events", "steps", "dlq", "replay", "cancel"]
+RouteName = Literal[
+    "create",
+    "list",
+    "get",
+    "events",
+    "steps",
+    "dlq",
+    "replay",
+    "cancel",
+    "attempts",
+    "diff",
+    "token",
+]
 
 #: What keeps proxies and compressing middleware from holding events back.
 STREAM_HEADERS: Mapping[str, str] = {
@@ -216,6 +241,14 @@ async def _passed_on(client: AsyncClient, call: Call[Any]) -> Response:
     return Response(answer.content, status_code=answer.status_code, media_type="application/json")
 
 
+class NewToken(BaseModel):
+    """What `POST /runs/{run_id}/token` takes; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ttl_ms: int | None = Field(default=None, ge=1)
+
+
 class _Routes:
     """One method for each route; they extract, ask the broker, and pass its answer on."""
 
@@ -234,6 +267,9 @@ class _Routes:
             "dlq": ("GET", "/runs/{run_id}/dlq", self.run_dlq, RunDeadLetter),
             "replay": ("POST", "/runs/{run_id}/replay", self.replay_run, Replayed),
             "cancel": ("POST", "/runs/{run_id}/cancel", self.cancel_run, Cancelled),
+            "attempts": ("GET", "/runs/{run_id}/attempts", self.run_attempts, RunAttemptPage),
+            "diff": ("GET", "/runs/{run_id}/diff", self.diff_run, RunDiff),
+            "token": ("POST", "/runs/{run_id}/token", self.create_token, RunToken),
         }
 
     async def create_run(self, request: Request, wanted: CreateRun) -> Response:
@@ -324,6 +360,32 @@ class _Routes:
         """Ends a run."""
         await self._authorise(request, run_id)
         return await _passed_on(self._client, requests.cancel_run(run_id))
+
+    async def run_attempts(
+        self,
+        request: Request,
+        run_id: str,
+        cursor: str | None = None,
+        limit: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Response:
+        """Lists the attempts over all replays."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.run_attempts(run_id, limit, cursor))
+
+    async def diff_run(
+        self, request: Request, run_id: str, a: str | None = None, b: str | None = None
+    ) -> Response:
+        """Shows what changed between two attempts."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.diff_run(run_id, a, b))
+
+    async def create_token(
+        self, request: Request, run_id: str, wanted: Annotated[NewToken | None, Body()] = None
+    ) -> Response:
+        """Makes a token that reads this run and nothing else."""
+        await self._authorise(request, run_id)
+        ttl_ms = None if wanted is None else wanted.ttl_ms
+        return await _passed_on(self._client, requests.create_run_token(run_id, ttl_ms))
 
     async def _authorise(self, request: Request, run_id: str) -> None:
         scope = _scope_of(request)
