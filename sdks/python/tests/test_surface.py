@@ -381,3 +381,22 @@ def test_an_authority_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> Non
     (tmp_path / "empty.pem").touch()
     with pytest.raises(ValueError, match=r"empty\.pem cannot be used"):
         driftq.Client("https://b", ca_cert=tmp_path / "empty.pem")
+
+
+async def test_every_page_is_asked_for_and_none_twice() -> None:
+    asked: list[str | None] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        cursor = request.url.params.get("cursor")
+        asked.append(cursor)
+        at = int(cursor or 0)
+        more = {} if at == 2 else {"next_cursor": str(at + 1)}
+        letters = [] if at == 1 else [{**LETTER, "offset": at}]
+        runs = [{**RUN, "run_id": f"run_{at}"}]
+        return httpx2.Response(200, json={"items": letters, "runs": runs, **more})
+
+    async with AsyncClient("http://b:1", transport=httpx2.MockTransport(broker)) as client:
+        # A page may be empty although more pages follow.
+        assert [letter.place[2] async for letter in client.iter_dead_letters(WHICH, q="x")] == [0, 2]
+        assert [run.run_id async for run in client.iter_runs(status="failed")] == ["run_0", "run_1", "run_2"]
+    assert asked == [None, "1", "2"] * 2

@@ -3,6 +3,7 @@
     class OutboxMessage(OutboxMixin, Base):
         pass
 
+
     with Session(engine) as db, db.begin():
         db.add(order)
         db.add(OutboxMessage(topic="orders", key=str(order.id), value={"id": order.id}))

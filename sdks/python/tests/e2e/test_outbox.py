@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import re
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +17,9 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, create_engine, event, func, select
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-import driftq
+import driftq.outbox
 from driftq import AsyncClient, Client, NewMessage
 from driftq.__main__ import main
 from driftq._outbox_table import Statements
@@ -303,6 +305,34 @@ def test_what_the_table_cannot_hold_is_refused_at_once() -> None:
 def test_where_a_database_can_it_gives_each_relay_rows_of_its_own(dialect: Any) -> None:
     said = str(Statements(OutboxMessage).heads(5).compile(dialect=dialect.dialect()))
     assert said.endswith("SKIP LOCKED")
+
+
+def test_the_example_in_the_documentation_does_what_it_says(tmp_path: Path) -> None:
+    class OurBase(DeclarativeBase):
+        pass
+
+    class Shop(OurBase):
+        __tablename__ = "orders"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.db")
+    (written,) = re.findall(r"\n\n((?:    .*\n|\n)+)", driftq.outbox.__doc__ or "")
+    table, transaction = textwrap.dedent(written).split("\n\n\n")
+    names: dict[str, Any] = {
+        "Base": OurBase,
+        "Session": Session,
+        "engine": engine,
+        "order": Shop(id=7),
+        **vars(driftq.outbox),
+        "__name__": __name__,
+    }
+    exec(table, names)
+    OurBase.metadata.create_all(engine)
+    exec(transaction, names)
+    with Session(engine) as db:
+        (row,) = db.scalars(select(names["OutboxMessage"]))
+        assert (row.topic, row.key, row.value) == ("orders", "7", {"id": 7})
+    engine.dispose()
 
 
 # -- as a process --------------------------------------------------------------------------------------

@@ -205,6 +205,37 @@ async def test_a_cancelled_run_cancels_its_handler_and_the_reason_is_logged(
     assert (told.reason, run.run_id in told.message) == ("cancelled", True)  # type: ignore[attr-defined]
 
 
+async def test_a_handler_whose_lease_is_lost_is_cancelled_and_settles_nothing(
+    driftqd: Driftqd, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(concurrency=1, lease_ms=600)
+    began, over = asyncio.Event(), asyncio.Event()
+
+    @worker.handler("jobs")
+    async def handler(message: Message) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    with caplog.at_level(logging.WARNING, "driftq.worker"):
+        async with driftqd.async_client() as client, working(worker, client), asyncio.timeout(PATIENCE_S):
+            await client.produce("jobs", 1)
+            await began.wait()
+            # As if the worker had been suspended: its lease is over, and somebody else waits for the message.
+            other = asyncio.create_task(client.poll("jobs", "workers", owner="somebody else", wait_ms=50_000))
+            while not other.done():
+                await driftqd.clock.aadvance(ms=601)
+                await asyncio.wait({other}, timeout=0.05)
+            taken = other.result()
+            assert taken is not None
+            await over.wait()
+    assert taken.attempts >= 2
+    assert [record.message for record in caplog.records if "cancelled the handler" in record.message]
+    assert not [record.message for record in caplog.records if "was done" in record.message]
+
+
 async def test_logs_name_their_run_also_in_threads(client: AsyncClient) -> None:
     worker = Worker()
     lines: list[dict[str, Any]] = []

@@ -56,6 +56,22 @@ class DeadLetterCalls(AsyncSender):
         )
         return await self._send(requests.list_dead_letters(wanted, q, limit, cursor))
 
+    async def iter_dead_letters(
+        self,
+        filter: DeadLetterFilter = EVERYTHING,  # noqa: A002 - the wire's name
+        *,
+        q: str | None = None,
+    ) -> AsyncGenerator[DeadLetter]:
+        """Yields every open dead letter that fits, page after page."""
+        cursor: str | None = None
+        while True:
+            page = await self._send(requests.list_dead_letters(filter, q, None, cursor))
+            for letter in page.items:
+                yield letter
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
     async def list_fingerprints(
         self,
         filter: DeadLetterFilter = EVERYTHING,  # noqa: A002 - the wire's name

@@ -92,6 +92,26 @@ class RunCalls(MessageCalls):
         )
         return await self._send(call)
 
+    async def iter_runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        tenant_id: str | None = None,
+        tag: str | None = None,
+    ) -> AsyncGenerator[RunInfo]:
+        """Yields every run that fits, newest first, page after page."""
+        cursor: str | None = None
+        while True:
+            page = await self.list_runs(
+                status=status, workflow=workflow, tenant_id=tenant_id, tag=tag, cursor=cursor
+            )
+            for run in page.runs:
+                yield run
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
     async def get_run(self, run_id: str) -> RunInfo:
         """Looks a run up."""
         return await self._send(requests.get_run(run_id))

@@ -58,6 +58,22 @@ class DeadLetterCalls(Sender):
         )
         return self._send(requests.list_dead_letters(wanted, q, limit, cursor))
 
+    def iter_dead_letters(
+        self,
+        filter: DeadLetterFilter = EVERYTHING,  # noqa: A002 - the wire's name
+        *,
+        q: str | None = None,
+    ) -> Generator[DeadLetter]:
+        """Yields every open dead letter that fits, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self._send(requests.list_dead_letters(filter, q, None, cursor))
+            for letter in page.items:
+                yield letter
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
     def list_fingerprints(
         self,
         filter: DeadLetterFilter = EVERYTHING,  # noqa: A002 - the wire's name

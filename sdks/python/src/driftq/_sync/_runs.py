@@ -94,6 +94,26 @@ class RunCalls(MessageCalls):
         )
         return self._send(call)
 
+    def iter_runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        tenant_id: str | None = None,
+        tag: str | None = None,
+    ) -> Generator[RunInfo]:
+        """Yields every run that fits, newest first, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self.list_runs(
+                status=status, workflow=workflow, tenant_id=tenant_id, tag=tag, cursor=cursor
+            )
+            for run in page.runs:
+                yield run
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
     def get_run(self, run_id: str) -> RunInfo:
         """Looks a run up."""
         return self._send(requests.get_run(run_id))

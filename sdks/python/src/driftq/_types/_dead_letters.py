@@ -52,15 +52,12 @@ class Closing(Wire):
     replay_seq: int | None = None
 
 
-class DeadLetter(Wire):
-    """A dead letter; `topic`, `partition` and `offset` are its own and name it.
+class DeadLetter(Address):
+    """A dead letter; `topic`, `partition` and `offset` (its `place`) are its own and name it.
 
     Its `history` comes only with `get_dead_letter`.
     """
 
-    topic: str
-    partition: int
-    offset: int
     original_topic: str
     original_partition: int
     original_offset: int

@@ -34,3 +34,8 @@ class Address(Wire):
     topic: str
     partition: int
     offset: int
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Its three parts: `client.get_dead_letter(*letter.place)`."""
+        return self.topic, self.partition, self.offset
