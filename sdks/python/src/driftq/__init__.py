@@ -32,6 +32,7 @@ from ._errors import (
     Unprocessable,
     Unreachable,
     UnsupportedMediaType,
+    Untrusted,
 )
 from ._requests import DeadLetterFilter, NewMessage
 from ._retry import Backoff, RetryConfig
@@ -207,6 +208,7 @@ __all__ = [
     "Unprocessable",
     "Unreachable",
     "UnsupportedMediaType",
+    "Untrusted",
     "Version",
     "Worker",
     "__version__",

@@ -2,6 +2,7 @@
 
     DriftqError
     ├── Unreachable            nothing answers at the URL; nothing was sent
+    ├── Untrusted              TLS failed: the certificate is not trusted, or it is no TLS
     ├── ConnectionLost         the request was sent, its outcome is unknown
     ├── UnexpectedAnswer       an answer that is not the broker's
     ├── RunFailed              raised by `run.result()`; `RunCancelled` is one
@@ -54,6 +55,7 @@ __all__ = [
     "Unprocessable",
     "Unreachable",
     "UnsupportedMediaType",
+    "Untrusted",
 ]
 
 
@@ -72,6 +74,17 @@ class Unreachable(DriftqError):
         self.url = url
         address = urlsplit(url).netloc or "127.0.0.1:8080"
         super().__init__(f"nothing answers at {url}, start it with `driftqd -addr {address}`")
+
+
+class Untrusted(DriftqError):
+    """Something answers, but TLS with it failed, and nothing was sent."""
+
+    def __init__(self, url: str, cause: BaseException) -> None:
+        self.url = url
+        super().__init__(
+            f"{url} cannot be trusted: {cause}; name its authority by `ca_cert` or DRIFTQ_CA_CERT, "
+            "or say http:// if it speaks no TLS"
+        )
 
 
 class ConnectionLost(DriftqError):

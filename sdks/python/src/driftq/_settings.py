@@ -16,7 +16,14 @@ import httpx2
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from ._errors import ConnectionLost, DriftqError, UnexpectedAnswer, Unreachable, error_from_answer
+from ._errors import (
+    ConnectionLost,
+    DriftqError,
+    UnexpectedAnswer,
+    Unreachable,
+    Untrusted,
+    error_from_answer,
+)
 from ._requests import Call
 from ._retry import RetryConfig
 from ._version import __version__
@@ -114,9 +121,18 @@ def connection_error(url: str, error: httpx2.TransportError) -> DriftqError:
     """Tells a request that never left from one whose outcome is unknown."""
     if isinstance(error, httpx2.SSEError):
         return UnexpectedAnswer(str(error))
+    if isinstance(error, httpx2.ConnectError) and (fault := _tls_fault(error)) is not None:
+        return Untrusted(url, fault)
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
         return Unreachable(url)
     return ConnectionLost(url, error)
+
+
+def _tls_fault(error: BaseException) -> ssl.SSLError | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def read_answer(call: Call[T], response: httpx2.Response) -> T:

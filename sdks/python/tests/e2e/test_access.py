@@ -1,0 +1,67 @@
+"""Tokens and TLS, against a broker that wants them."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import driftq
+from driftq import Client
+from driftq.testing import Driftqd
+
+SECRET = "dq_" + "s" * 43
+READER = "dq_" + "r" * 43
+
+
+def entry(name: str, secret: str, verbs: list[str]) -> str:
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    return f'[[token]]\nname = "{name}"\nhash = "sha256:{digest}"\nverbs = {verbs!r}\n'.replace("'", '"')
+
+
+@pytest.fixture
+def guarded(driftqd_binary: Path, tmp_path: Path) -> Iterator[Driftqd]:
+    everything = ["produce", "consume", "runs:read", "runs:write", "dlq", "admin"]
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(entry("ops", SECRET, everything) + entry("reader", READER, ["runs:read"]))
+    with Driftqd(binary=driftqd_binary, memory=True, arguments=["--token-file", str(tokens)]) as broker:
+        yield broker
+
+
+async def test_a_token_opens_what_its_verbs_name(guarded: Driftqd) -> None:
+    async with guarded.async_client() as nobody:
+        assert (await nobody.health()).status == "ok"
+        with pytest.raises(driftq.Unauthenticated):
+            await nobody.list_runs()
+    async with guarded.async_client(token=READER) as reader:
+        assert (await reader.list_runs()).runs == []
+        with pytest.raises(driftq.PermissionDenied, match="runs:write"):
+            await reader.create_run("w")
+
+
+def test_the_token_is_read_from_the_environment(guarded: Driftqd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTQ_HTTP_URL", guarded.url)
+    monkeypatch.setenv("DRIFTQ_TOKEN", SECRET)
+    with Client() as client:
+        client.create_topic("orders")
+        assert client.list_topics().topics == ["orders"]
+
+
+async def test_a_runs_own_token_reads_that_run_and_nothing_else(guarded: Driftqd) -> None:
+    async with guarded.async_client(token=SECRET) as ops:
+        run = await ops.create_run("w")
+        other = await ops.create_run("w")
+        token = await run.token(ttl_ms=60_000)
+        assert token.token.startswith("dqr_")
+        assert token.token not in repr(token)
+    async with guarded.async_client(token=token.token) as browser:
+        mine = browser.run(run.run_id)
+        assert (await mine.info()).status == "queued"
+        assert await mine.steps() == []
+        assert (await mine.wait_event("run.created")).seq == 1
+        with pytest.raises(driftq.NotFound):
+            await browser.run(other.run_id).info()
+        with pytest.raises((driftq.PermissionDenied, driftq.NotFound)):
+            await mine.cancel()
+    async with guarded.async_client(token=SECRET) as ops:
+        assert (await ops.run(run.run_id).info()).status == "queued"
