@@ -133,9 +133,17 @@ class MessageCalls(Sender):
         lease_ms: int | None = None,
         wait_ms: int = 20_000,
         start: Literal["earliest", "latest"] | None = None,
+        worker_version: str | None = None,
     ) -> Message | None:
         """Waits up to `wait_ms` for one message; None when none came."""
-        options = ConsumeOptions(topic=topic, group=group, owner=owner, lease_ms=lease_ms, start=start)
+        options = ConsumeOptions(
+            topic=topic,
+            group=group,
+            owner=owner,
+            lease_ms=lease_ms,
+            start=start,
+            worker_version=worker_version,
+        )
         return self._send(requests.poll(options, min(wait_ms, WAIT_MS_MAX)))
 
     def poll_many(
@@ -148,9 +156,17 @@ class MessageCalls(Sender):
         lease_ms: int | None = None,
         wait_ms: int = 20_000,
         start: Literal["earliest", "latest"] | None = None,
+        worker_version: str | None = None,
     ) -> list[Message]:
         """Waits up to `wait_ms` for messages, at most `most` (1 to 1,000) of them."""
-        options = ConsumeOptions(topic=topic, group=group, owner=owner, lease_ms=lease_ms, start=start)
+        options = ConsumeOptions(
+            topic=topic,
+            group=group,
+            owner=owner,
+            lease_ms=lease_ms,
+            start=start,
+            worker_version=worker_version,
+        )
         return self._send(requests.poll_many(options, min(wait_ms, WAIT_MS_MAX), most))
 
     def ack(self, message: Message, *, result: Any = UNSET) -> None:
