@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import queue
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -69,7 +70,7 @@ class BlockingRun(Generic[InputT, ResourcesT]):
 
     def step(self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls `fn` once for this run, in this very thread, or returns what an earlier attempt got."""
-        if asyncio.iscoroutinefunction(fn):
+        if inspect.iscoroutinefunction(fn):
             raise NonRetryable(f"step {name!r} is `async`: only an `async def` workflow can take it")
         asked: queue.SimpleQueue[asyncio.Future[T] | None] = queue.SimpleQueue()
 
@@ -89,8 +90,15 @@ class BlockingRun(Generic[InputT, ResourcesT]):
     def _answer(self, answer: asyncio.Future[T], call: Callable[[], T]) -> None:
         try:
             result = call()
+        except StopIteration as error:
+            # A future cannot hold one.
+            wrapped = RuntimeError(f"the step raised {error!r}")
+            told: Callable[[], None] = functools.partial(_settle, answer.set_exception, answer, wrapped)
         except Exception as error:
-            told: Callable[[], None] = functools.partial(_settle, answer.set_exception, answer, error)
+            told = functools.partial(_settle, answer.set_exception, answer, error)
+        except BaseException:
+            self._loop.call_soon_threadsafe(answer.cancel)
+            raise
         else:
             told = functools.partial(_settle, answer.set_result, answer, result)
         self._loop.call_soon_threadsafe(told)

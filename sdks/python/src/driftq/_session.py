@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._async._client import AsyncClient
-from ._errors import ApiError, DriftqError, LeaseLost, NonRetryable, RetryAfter
+from ._errors import ApiError, DriftqError, LeaseLost, NonRetryable, PermissionDenied, RetryAfter
 from ._hold import AWAY_BACKOFF, Heartbeat, Hold
 from ._run import describe
 from ._types import ErrorInfo, Message
@@ -157,8 +157,10 @@ class Session:
 
         while True:
             try:
-                # A broker that lost its data folder must not stop the worker for good.
-                await self.client.create_topic(there.topic)
+                # A broker that lost its data folder must not stop the worker for good. A token that may
+                # only consume may not make topics; then the stream says whether there is one.
+                with contextlib.suppress(PermissionDenied):
+                    await self.client.create_topic(there.topic)
                 stream = self.client.consume(
                     there.topic,
                     there.group,

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 import driftq
-from driftq import Client
-from driftq.testing import Driftqd
+from driftq import Client, Run, Worker
+from driftq.testing import Driftqd, working
 
 SECRET = "dq_" + "s" * 43
 READER = "dq_" + "r" * 43
+WORKER = "dq_" + "w" * 43
 
 
 def entry(name: str, secret: str, verbs: list[str]) -> str:
@@ -23,7 +24,12 @@ def entry(name: str, secret: str, verbs: list[str]) -> str:
 def guarded(driftqd_binary: Path, tmp_path: Path) -> Iterator[Driftqd]:
     everything = ["produce", "consume", "runs:read", "runs:write", "dlq", "admin"]
     tokens = tmp_path / "tokens.toml"
-    tokens.write_text(entry("ops", SECRET, everything) + entry("reader", READER, ["runs:read"]))
+    entries = [
+        ("ops", SECRET, everything),
+        ("reader", READER, ["runs:read"]),
+        ("worker", WORKER, ["consume"]),
+    ]
+    tokens.write_text("".join(entry(*each) for each in entries))
     with Driftqd(binary=driftqd_binary, memory=True, arguments=["--token-file", str(tokens)]) as broker:
         yield broker
 
@@ -65,3 +71,17 @@ async def test_a_runs_own_token_reads_that_run_and_nothing_else(guarded: Driftqd
             await mine.cancel()
     async with guarded.async_client(token=SECRET) as ops:
         assert (await ops.run(run.run_id).info()).status == "queued"
+
+
+async def test_a_worker_needs_no_more_than_to_consume(guarded: Driftqd) -> None:
+    worker = Worker()
+
+    @worker.workflow("w")
+    async def workflow(run: Run[int]) -> int:
+        await run.log("begun")
+        return await run.step("double", lambda: run.input * 2)
+
+    async with guarded.async_client(token=SECRET) as ops, guarded.async_client(token=WORKER) as client:
+        run = await ops.create_run("w", 21)
+        async with working(worker, client):
+            assert await run.result(int, timeout_s=30) == 42

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from driftq import AsyncClient, BlockingRun, Message, NonRetryable, RetryAfter, Run, Worker
+from driftq import AsyncClient, BlockingRun, Message, NonRetryable, RetryAfter, Run, RunFailed, Worker
 from driftq.logs import JsonFormatter
 from driftq.testing import Driftqd, working
 
@@ -154,10 +154,17 @@ async def test_a_blocking_workflow_has_steps_events_and_retries_too(client: Asyn
     def mixed(run: BlockingRun[Any]) -> None:
         run.step("not_here", not_here)  # type: ignore[unused-coroutine]
 
+    @worker.workflow("exhausted")
+    def exhausted(run: BlockingRun[Any]) -> None:
+        run.step("next", lambda: next(iter(())))
+
     async with working(worker, client):
         run = await client.create_run("summarize", "abc", retry_policy=QUICK)
         assert await run.result(timeout_s=PATIENCE_S) == ["ABC", 3, 2, 0, "summarize", True]
         wrong = await (await client.create_run("mixed")).wait(timeout_s=PATIENCE_S)
+        empty = await client.create_run("exhausted", retry_policy={"max_attempts": 1})
+        with pytest.raises(RunFailed, match="StopIteration"):
+            await empty.result(timeout_s=PATIENCE_S)
     assert calls == ["abc"]
     types = [event.type async for event in run.events()]
     assert types.count("step.completed") == 1
