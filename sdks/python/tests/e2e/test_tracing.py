@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from driftq import AsyncClient, Client, Message, NewMessage, Run, Worker
+from driftq.outbox import OutboxMixin, OutboxRelay
 from driftq.testing import Driftqd, working
 
 PATIENCE_S = 30
@@ -158,3 +162,26 @@ def test_the_blocking_client_sends_its_trace_as_well(broker: Driftqd, spans: InM
     assert sent.attributes is not None
     assert sent.attributes["messaging.batch.message_count"] == 2
     assert (one.headers, two.headers) == ({"traceparent": traceparent(sent)}, {"traceparent": "own"})
+
+
+def test_what_an_outbox_sends_later_is_in_the_trace_of_who_stored_it(
+    broker: Driftqd, spans: InMemorySpanExporter, tmp_path: Path
+) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class OutboxMessage(OutboxMixin, Base):
+        pass
+
+    engine = create_engine(f"sqlite:///{tmp_path}/app.db")
+    Base.metadata.create_all(engine)
+    with trace.get_tracer("app").start_as_current_span("checkout"), Session(engine) as db, db.begin():
+        db.add(OutboxMessage(topic="orders", value=1))
+    with Client(broker.url) as client:
+        client.create_topic("orders")
+        assert OutboxRelay(engine, OutboxMessage, client).relay_once() == 1
+        message = client.poll("orders", "g")
+    engine.dispose()
+    (checkout,) = named(spans, "checkout")
+    assert message is not None
+    assert message.headers == {"traceparent": traceparent(checkout)}
