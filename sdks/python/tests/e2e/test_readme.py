@@ -23,6 +23,7 @@ FILES = [
     "shop.py",
     "traced.py",
     "mend.py",
+    "redrive.py",
 ]
 
 PATIENCE_S = 60
@@ -149,3 +150,8 @@ async def test_spans_are_told(shell: Shell) -> None:
 
 async def test_what_failed_is_mended(shell: Shell) -> None:
     assert await shell.run("mend.py") == ["max_attempts amount is no number [True]", "{'amount': 7}"]
+
+
+async def test_many_that_failed_alike_are_sent_again(shell: Shell) -> None:
+    said = await shell.run("redrive.py")
+    assert said == ["20 TimeoutError", "would move 20", "done 20 of 20"]
