@@ -167,11 +167,16 @@ class Worker:
             self._session.ask_to_stop()
 
     async def run(
-        self, *, client: AsyncClient | None = None, on_ready: Callable[[], None] | None = None
+        self,
+        *,
+        client: AsyncClient | None = None,
+        on_ready: Callable[[], None] | None = None,
+        handle_signals: bool = True,
     ) -> None:
         """Works until `stop()` or SIGTERM. `on_ready` is called once, when all streams are open.
 
-        `client` is used instead of the worker's own for this once.
+        `client` is used instead of the worker's own for this once. Inside another server, which has signal
+        handlers of its own, say `handle_signals=False` and call `stop()` when that server ends.
         """
         if not self._subscriptions:
             raise ValueError("this worker has no workflow and no handler")
@@ -183,7 +188,7 @@ class Worker:
                 self._manners, subscriptions, ours, resources=resources, on_ready=on_ready
             )
             try:
-                with _stop_on_signals(self.stop):
+                with _stop_on_signals(self.stop) if handle_signals else contextlib.nullcontext():
                     await self._session.work()
             finally:
                 self._session = None

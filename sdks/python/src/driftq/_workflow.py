@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from . import _tracing as tracing
 from ._blocking_run import BlockingRun
@@ -17,6 +17,7 @@ from ._run import Run, as_result, call_in_thread
 from ._session import Session, logger
 from ._settings import USER_AGENT
 from ._types import RunContext
+from ._validation import validated
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ async def _call(workflow: Workflow, name: str, session: Session, hold: Hold, con
         threads=session.threads,
         context=context,
         workflow=name,
-        input=_validated(workflow, hold.message.value.get("input")),
+        input=validated(workflow.input, hold.message.value.get("input"), "input"),
         resources=session.resources,
     )
     if workflow.blocking:
@@ -126,15 +127,3 @@ def _advice(hint: Any) -> str:
     if (get_origin(hint) or hint) is BlockingRun:
         return ": an `async def` takes a Run"
     return ""
-
-
-def _validated(workflow: Workflow, value: Any) -> Any:
-    try:
-        return workflow.input.validate_python(value)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'input'}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        # Without its cause: that one quotes the input, and errors travel further than inputs.
-        raise NonRetryable(f"the input is not valid: {faults}") from None

@@ -222,7 +222,7 @@ async def working(worker: Worker, client: AsyncClient | None = None) -> AsyncIte
     raised.
     """
     ready = asyncio.Event()
-    task = asyncio.create_task(worker.run(client=client, on_ready=ready.set))
+    task = asyncio.create_task(worker.run(client=client, on_ready=ready.set, handle_signals=False))
     waiting = asyncio.create_task(ready.wait())
     try:
         async with asyncio.timeout(START_S_MAX):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from driftq import AsyncClient, BlockingRun, Message, NonRetryable, RetryAfter, Run, RunFailed, Worker
 from driftq.logs import JsonFormatter
@@ -171,6 +173,41 @@ async def test_a_blocking_workflow_has_steps_events_and_retries_too(client: Asyn
     assert {"run.log", "run.progress", "invoice.sent", "step.failed"} <= set(types)
     assert wrong.error is not None
     assert "only an `async def` workflow can take it" in wrong.error.message
+
+
+async def test_a_message_whose_value_does_not_fit_is_not_retried(client: AsyncClient) -> None:
+    worker = Worker()
+    came = asyncio.Event()
+
+    class Order(BaseModel):
+        id: int
+
+    @worker.handler("orders")
+    def bill(message: Message) -> None:
+        assert message.read(Order).id == 7
+        loop.call_soon_threadsafe(came.set)
+
+    loop = asyncio.get_running_loop()
+    await client.create_topic("orders")
+    await client.produce("orders", {"id": "seven"}, retry_policy=QUICK)
+    await client.produce("orders", {"id": 7})
+    async with working(worker, client), asyncio.timeout(PATIENCE_S):
+        await came.wait()
+    (letter,) = (await client.list_dead_letters(topic="orders")).items
+    assert (letter.reason, letter.attempts) == ("non_retryable", 1)
+    assert "the value is not valid: id: Input should be a valid integer" in letter.last_error
+    assert "seven" not in letter.last_error
+
+
+async def test_inside_another_server_signals_are_left_alone(client: AsyncClient) -> None:
+    worker = Worker()
+
+    @worker.handler("orders")
+    async def bill(message: Message) -> None: ...
+
+    before = signal.getsignal(signal.SIGTERM)
+    async with working(worker, client):
+        assert signal.getsignal(signal.SIGTERM) is before
 
 
 async def test_the_version_of_the_worker_is_told(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
+from .._validation import validated
 from ._wire import Address, RetryPolicy, Wire
+
+T = TypeVar("T")
 
 
 class Envelope(Wire):
@@ -66,6 +69,11 @@ class Message(Wire):
     envelope: Envelope | None = None
     routing: dict[str, Any] | None = None
     run: RunContext | None = None
+
+    def read(self, kind: type[T]) -> T:
+        """The value as a `kind`; one that does not fit is a `NonRetryable`, so a handler dead-letters it."""
+        value: T = validated(TypeAdapter(kind), self.value, "value")
+        return value
 
 
 class Lease(Wire):
