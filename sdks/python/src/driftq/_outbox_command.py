@@ -74,6 +74,7 @@ async def _act(asked: argparse.Namespace) -> int:
 async def _relay(asked: argparse.Namespace) -> AsyncIterator[AsyncOutboxRelay]:
     try:
         from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import SQLAlchemyError
         from sqlalchemy.ext.asyncio import create_async_engine
 
         from .outbox import AsyncOutboxRelay
@@ -92,6 +93,8 @@ async def _relay(asked: argparse.Namespace) -> AsyncIterator[AsyncOutboxRelay]:
     try:
         async with AsyncClient() as client:
             yield AsyncOutboxRelay(engine, _model(asked.table), client, **options)
+    except SQLAlchemyError as error:
+        raise ValueError(f"the database refuses: {getattr(error, 'orig', None) or error}") from error
     finally:
         await engine.dispose()
 

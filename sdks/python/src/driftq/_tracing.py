@@ -19,6 +19,9 @@ from ._types import Message
 if TYPE_CHECKING:
     from types import ModuleType
 
+#: The most tags that the broker takes.
+TAGS_MAX = 32
+
 #: A run's tag that begins so names the trace that started it.
 TRACE_TAG = "traceparent="
 
@@ -82,7 +85,9 @@ def starting_run(workflow: str, tags: Sequence[str] | None) -> Iterator[Sequence
         return
     with _otel.starting_run(workflow):
         name = carrier().get("traceparent")
-        yield [*(tags or ()), TRACE_TAG + name] if name else tags
+        # What the caller said comes first: a run without its trace is better than no run.
+        room = len(tags or ()) < TAGS_MAX
+        yield [*(tags or ()), TRACE_TAG + name] if name and room else tags
 
 
 def carrier_of(tags: Sequence[str]) -> dict[str, str]:

@@ -400,3 +400,32 @@ def test_the_command_counts_and_says_what_is_wrong(
     assert outbox("relay", "--once", "--keep-s", "0")[0] == 0
     assert outbox("status") == (0, "0 pending, 0 refused\n")
     assert outbox("status", "--database-url", "mssql+pyodbc://db/app")[0] == 1
+    code, said = outbox("relay", "--once", "--table", "elsewhere")
+    assert (code, "the database refuses: no such table: elsewhere" in said) == (1, True)
+    monkeypatch.setitem(sys.modules, "sqlalchemy.ext.asyncio", None)
+    assert outbox("status") == (
+        1,
+        "driftq outbox: the outbox needs SQLAlchemy: pip install 'driftq[outbox]'\n",
+    )
+
+
+def test_a_relay_outlives_a_database_that_is_away(broker: Driftqd, tmp_path: Path) -> None:
+    path = tmp_path / "later.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with Client(broker.url, sleep=lambda _seconds: when_it_waits()) as client:
+        client.create_topic("orders")
+        relay = OutboxRelay(engine, OutboxMessage, client)
+        waited = 0
+
+        def when_it_waits() -> None:
+            nonlocal waited
+            waited += 1
+            if waited == 2:
+                Base.metadata.create_all(engine)
+                store(str(path), OutboxMessage(topic="orders", value=1))
+            if waited == 3:
+                relay.stop()
+
+        relay.run()
+        assert [message.value for message in client.browse_topic("orders").messages] == [1]
+    engine.dispose()

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 from sqlalchemy import Row
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from .._errors import (
@@ -95,14 +96,14 @@ class AsyncOutboxRelay:
         while not self._stopping:
             try:
                 sent = await self.relay_once()
-                failures = 0
-            except DriftqError as error:
+                if rounds % PRUNE_EVERY_ROUNDS == 0:
+                    await self.prune()
+                failures, rounds = 0, rounds + 1
+            except (DriftqError, OperationalError) as error:
+                # The broker or the database is away, or a lock was waited for too long.
                 if failures == 0:
                     logger.warning("%s; trying again until it answers", error)
                 failures, sent = failures + 1, 0
-            if rounds % PRUNE_EVERY_ROUNDS == 0:
-                await self.prune()
-            rounds += 1
             if failures:
                 await self._client._sleep(AWAY_BACKOFF.delay_s(failures))
             elif sent == 0:

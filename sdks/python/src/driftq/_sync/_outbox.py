@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, Engine, Row
+from sqlalchemy.exc import OperationalError
 
 from .._errors import (
     DriftqError,
@@ -96,14 +97,14 @@ class OutboxRelay:
         while not self._stopping:
             try:
                 sent = self.relay_once()
-                failures = 0
-            except DriftqError as error:
+                if rounds % PRUNE_EVERY_ROUNDS == 0:
+                    self.prune()
+                failures, rounds = 0, rounds + 1
+            except (DriftqError, OperationalError) as error:
+                # The broker or the database is away, or a lock was waited for too long.
                 if failures == 0:
                     logger.warning("%s; trying again until it answers", error)
                 failures, sent = failures + 1, 0
-            if rounds % PRUNE_EVERY_ROUNDS == 0:
-                self.prune()
-            rounds += 1
             if failures:
                 self._client._sleep(AWAY_BACKOFF.delay_s(failures))
             elif sent == 0:
