@@ -48,6 +48,7 @@ def test_both_twins_have_the_same_surface(asynchronous: type, blocking: type) ->
             for name, member in inspect.getmembers(kind, inspect.isfunction)
             if not name.startswith("_")
         }
+        members["__init__"] = list(inspect.signature(kind).parameters)
         return members | {
             name: [] for name, member in inspect.getmembers(kind) if isinstance(member, property)
         }

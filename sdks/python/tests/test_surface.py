@@ -54,7 +54,7 @@ CALLS: list[tuple[Callable[[AsyncClient], Any], Any, Asked]] = [
     ),
     (
         lambda c: c.create_topic("t", partitions=3, retry_policy=RetryPolicy(max_attempts=2)),
-        {},
+        {"status": "created", "name": "t", "partitions": 3},
         ("POST", "/v1/topics", {}, {"name": "t", "partitions": 3, "retry_policy": {"max_attempts": 2}}),
     ),
     (lambda c: c.get_topic("a b"), TOPIC, ("GET", "/v1/topics/a%20b", {}, None)),

@@ -90,6 +90,10 @@ def test_every_snippet_is_run_here() -> None:
     assert list(snippets()) == FILES
 
 
+async def test_the_snippets_are_typed(shell: Shell) -> None:
+    assert "Success" in (await shell.run("-m", "mypy", "--strict", "."))[-1]
+
+
 async def test_messages_go_in_and_come_out(shell: Shell) -> None:
     assert sorted(await shell.run("messages.py")) == ["7 attempt 1", "8 attempt 1", "9 attempt 1"]
 

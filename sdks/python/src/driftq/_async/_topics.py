@@ -7,7 +7,16 @@ from typing import Any
 
 from .._requests import UNSET, SeekTo, Unset
 from .._requests import topics as requests
-from .._types import BrowsePage, GroupPage, RetryPolicy, Sought, Topic, TopicPage, TopicSummaryPage
+from .._types import (
+    BrowsePage,
+    GroupPage,
+    RetryPolicy,
+    Sought,
+    Topic,
+    TopicCreated,
+    TopicPage,
+    TopicSummaryPage,
+)
 from ._sender import AsyncSender
 
 
@@ -35,7 +44,7 @@ class TopicCalls(AsyncSender):
         partition_max_bytes: int | None = None,
         retention: Mapping[str, Any] | None = None,
         routing: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> TopicCreated:
         """Makes a topic; one that exists stays as it is, with the settings that it has."""
         settings = {
             "retry_policy": retry_policy,
@@ -45,7 +54,7 @@ class TopicCalls(AsyncSender):
             "retention": retention,
             "routing": routing,
         }
-        await self._send(requests.create_topic(name, partitions, settings))
+        return await self._send(requests.create_topic(name, partitions, settings))
 
     async def get_topic(self, name: str) -> Topic:
         """Shows a topic: its partitions, groups and settings."""

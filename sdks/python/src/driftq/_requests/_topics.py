@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from .._types import BrowsePage, GroupPage, RetryPolicy, Sought, Topic, TopicPage, TopicSummaryPage
+from .._types import (
+    BrowsePage,
+    GroupPage,
+    RetryPolicy,
+    Sought,
+    Topic,
+    TopicCreated,
+    TopicPage,
+    TopicSummaryPage,
+)
 from ._call import UNSET, Call, body, model, nothing, params, part, policy, said
 
 SeekTo = Literal["earliest", "latest"] | Mapping[str, int]
@@ -31,10 +40,10 @@ def list_topic_summaries(limit: int | None, cursor: str | None) -> Call[TopicSum
     )
 
 
-def create_topic(name: str, partitions: int | None, settings: Mapping[str, Any]) -> Call[None]:
+def create_topic(name: str, partitions: int | None, settings: Mapping[str, Any]) -> Call[TopicCreated]:
     """`POST /v1/topics`; asking again changes nothing."""
     fields = body(name=name, partitions=partitions, **_settings(settings))
-    return Call("POST", "/v1/topics", nothing, body=fields)
+    return Call("POST", "/v1/topics", model(TopicCreated), body=fields)
 
 
 def get_topic(name: str) -> Call[Topic]:

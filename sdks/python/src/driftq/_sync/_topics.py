@@ -9,7 +9,16 @@ from typing import Any
 
 from .._requests import UNSET, SeekTo, Unset
 from .._requests import topics as requests
-from .._types import BrowsePage, GroupPage, RetryPolicy, Sought, Topic, TopicPage, TopicSummaryPage
+from .._types import (
+    BrowsePage,
+    GroupPage,
+    RetryPolicy,
+    Sought,
+    Topic,
+    TopicCreated,
+    TopicPage,
+    TopicSummaryPage,
+)
 from ._sender import Sender
 
 
@@ -37,7 +46,7 @@ class TopicCalls(Sender):
         partition_max_bytes: int | None = None,
         retention: Mapping[str, Any] | None = None,
         routing: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> TopicCreated:
         """Makes a topic; one that exists stays as it is, with the settings that it has."""
         settings = {
             "retry_policy": retry_policy,
@@ -47,7 +56,7 @@ class TopicCalls(Sender):
             "retention": retention,
             "routing": routing,
         }
-        self._send(requests.create_topic(name, partitions, settings))
+        return self._send(requests.create_topic(name, partitions, settings))
 
     def get_topic(self, name: str) -> Topic:
         """Shows a topic: its partitions, groups and settings."""

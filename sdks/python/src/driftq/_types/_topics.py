@@ -17,6 +17,14 @@ class TopicPage(Wire):
     next_cursor: str | None = None
 
 
+class TopicCreated(Wire):
+    """The answer to making a topic, also one that existed already."""
+
+    name: str
+    partitions: int
+    status: str = "created"
+
+
 class TopicSummary(Wire):
     """A topic in a list."""
 
