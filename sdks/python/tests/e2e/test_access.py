@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 import driftq
-from driftq import Client, Run, Worker
+from driftq import AsyncClient, Client, Run, Worker
 from driftq.testing import Driftqd, working
 
 SECRET = "dq_" + "s" * 43
@@ -85,3 +86,34 @@ async def test_a_worker_needs_no_more_than_to_consume(guarded: Driftqd) -> None:
         run = await ops.create_run("w", 21)
         async with working(worker, client):
             assert await run.result(int, timeout_s=30) == 42
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    """An authority's certificate, beside one of its for the broker."""
+    authority = trustme.CA()
+    ours = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ours.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    ours.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    return tmp_path / "ca.pem"
+
+
+async def test_all_of_it_goes_over_tls(driftqd_binary: Path, authority: Path) -> None:
+    folder = authority.parent
+    tls = ["--tls-cert", str(folder / "cert.pem"), "--tls-key", str(folder / "key.pem")]
+    worker = Worker()
+
+    @worker.workflow("w")
+    async def workflow(run: Run[int]) -> int:
+        return run.input * 2
+
+    with Driftqd(binary=driftqd_binary, memory=True, arguments=tls) as broker:
+        assert broker.url.startswith("https://")
+        async with AsyncClient(broker.url, ca_cert=authority) as client, working(worker, client):
+            run = await client.create_run("w", 21)
+            assert [event.type async for event in run.events()][-1] == "run.succeeded"
+            assert await run.result(int) == 42
+        async with broker.async_client() as stranger:
+            with pytest.raises(driftq.Untrusted):
+                await stranger.health()
