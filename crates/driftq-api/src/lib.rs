@@ -7,6 +7,7 @@
 
 pub mod consume;
 pub mod dead_letters;
+pub mod dev;
 pub mod error;
 pub mod events;
 pub mod health;
@@ -25,6 +26,7 @@ pub use dead_letters::{
     AttemptRecord, DeadLetter, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DeadLetterState,
     DiscardRequest, DiscardResponse, RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
 };
+pub use dev::{Clock, MoveClockQuery, MoveClockRequest};
 pub use envelope::{
     DeadLetterMark, Envelope, EnvelopeRequest, Failure, FailureRequest, RetryPolicy, RetryPolicyRequest,
     Routing,

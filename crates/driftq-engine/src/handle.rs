@@ -41,6 +41,7 @@ pub(crate) enum Request {
     Look(Look),
     Follow { run: RunId, after: u64, max: usize, bytes_max: u64, respond: Respond<Timeline> },
     RunEnd { run: RunId, wait: Millis, respond: Respond<()> },
+    Advance { by: Millis, respond: Respond<WallTime> },
     Drain,
     Stop,
 }
@@ -56,7 +57,8 @@ impl Request {
             | Self::Poll { .. }
             | Self::Look(_)
             | Self::Follow { .. }
-            | Self::RunEnd { .. } => false,
+            | Self::RunEnd { .. }
+            | Self::Advance { .. } => false,
         }
     }
 }
@@ -73,6 +75,7 @@ impl std::fmt::Debug for Request {
             Self::Look(_) => "Look",
             Self::Follow { .. } => "Follow",
             Self::RunEnd { .. } => "RunEnd",
+            Self::Advance { .. } => "Advance",
             Self::Drain => "Drain",
             Self::Stop => "Stop",
         })
@@ -317,6 +320,16 @@ impl Broker {
     /// [`Refusal`].
     pub async fn run_end(&self, run: RunId, wait: Millis) -> Result<(), Refusal> {
         self.ask(|respond| Request::RunEnd { run, wait, respond }).await
+    }
+
+    /// Lets that much time pass on a clock that is moved by hand; answers the wall clock's time once everything that
+    /// became due is done. On a clock that goes by itself nothing passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn advance(&self, by: Millis) -> Result<WallTime, Refusal> {
+        self.ask(|respond| Request::Advance { by, respond }).await
     }
 
     /// Takes nothing new from now on; polls and streams end empty.

@@ -146,6 +146,9 @@ pub struct Config {
     /// Bytes of log after which a checkpoint is written.
     #[arg(long, env = "DRIFTQ_CHECKPOINT_BYTES", default_value_t = 256 * 1024 * 1024)]
     pub checkpoint_bytes: u64,
+    /// For tests of applications: time stands still until POST /v1/dev/clock moves it.
+    #[arg(long, env = "DRIFTQ_DEV_CLOCK")]
+    pub dev_clock: bool,
     /// Print every option, its value and where it comes from, and exit.
     #[arg(long)]
     pub print_config: bool,

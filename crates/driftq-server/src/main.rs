@@ -135,6 +135,9 @@ fn announce(config: &Config, server: &Server) {
     if !server.addr().ip().is_loopback() {
         tracing::warn!("listening beyond this machine without a token: whoever reaches it may use it");
     }
+    if config.dev_clock {
+        tracing::warn!("time stands still until POST /v1/dev/clock moves it (--dev-clock): for tests only");
+    }
     let data = match server.log {
         Some(_) => {
             std::path::absolute(&config.wal).unwrap_or_else(|_| config.wal.clone()).display().to_string()

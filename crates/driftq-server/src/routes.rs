@@ -4,7 +4,7 @@
 //! from this table, so neither can know a route that the other does not.
 
 use crate::app::App;
-use crate::handlers::{consume, dead_letters, events, health, produce, runs, settle, steps, topics};
+use crate::handlers::{consume, dead_letters, dev, events, health, produce, runs, settle, steps, topics};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use axum::Router;
@@ -64,6 +64,7 @@ pub(crate) fn table() -> Vec<Route> {
     table.extend(run_routes());
     table.extend(timeline_routes());
     table.extend(dead_letter_routes());
+    table.extend(dev_routes());
     table
 }
 
@@ -300,6 +301,25 @@ fn dead_letter_routes() -> Vec<Route> {
             op("discard_dead_letter", "Give a dead letter up")
                 .body::<api::DiscardRequest>()
                 .answers::<api::DiscardResponse>(200, JSON),
+        ),
+    ]
+}
+
+fn dev_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("development", id, summary);
+    vec![
+        get(
+            "/v1/dev/clock",
+            dev::clock,
+            op("show_clock", "The broker's time, on a server for tests").answers::<api::Clock>(200, JSON),
+        ),
+        post(
+            "/v1/dev/clock",
+            dev::move_clock,
+            op("move_clock", "Let time pass, and do all that became due, on a server for tests")
+                .query::<api::MoveClockQuery>()
+                .body::<api::MoveClockRequest>()
+                .answers::<api::Clock>(200, JSON),
         ),
     ]
 }

@@ -49,6 +49,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
                 self.run_end(&run, wait, respond);
                 Ok(())
             }
+            Request::Advance { by, respond } => self.advance(by, respond),
             Request::Drain => {
                 self.drain();
                 Ok(())
