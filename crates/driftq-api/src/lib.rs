@@ -40,7 +40,8 @@ pub use health::{Health, Readiness, ReadyState, Recovery, Version};
 pub use produce::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
 pub use runs::{
     CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
-    RunStatus, RunSummary, StartRunRequest, StartRunResponse, Step, StepPage, StepRequest, StepResponse,
+    RunStatus, RunSummary, RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse, Step,
+    StepPage, StepRequest, StepResponse,
 };
 pub use serde_json::value::RawValue;
 pub use settle::{

@@ -19,7 +19,7 @@ pub(crate) struct Started {
 }
 
 /// Opens the log and recovers the engine. Blocks on the disk.
-pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
+pub(crate) fn start(config: &Config, clock: Option<HandClock>) -> Result<Started, EngineError> {
     let options = EngineOptions {
         limits: config.limits(),
         seed: fastrand::u64(..),
@@ -28,7 +28,7 @@ pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
         ..EngineOptions::default()
     };
     if config.memory {
-        let engine = start_engine(config, MemoryLog::new(), NoCheckpoints, options)?;
+        let engine = start_engine(clock, MemoryLog::new(), NoCheckpoints, options)?;
         return Ok(Started { engine, log: None, moved_to: None });
     }
     let moved_to = if config.reset_wal { reset(config)? } else { None };
@@ -43,20 +43,19 @@ pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
     };
     let (wal, log) = Wal::open(disk.clone(), wal_options)?;
     let checkpoints = ThreadedCheckpoints::new(DiskCheckpoints::new(disk));
-    let engine = start_engine(config, wal, checkpoints, options)?;
+    let engine = start_engine(clock, wal, checkpoints, options)?;
     Ok(Started { engine, log: Some(log), moved_to })
 }
 
 fn start_engine(
-    config: &Config,
+    clock: Option<HandClock>,
     log: impl Log + 'static,
     checkpoints: impl Checkpoints,
     options: EngineOptions,
 ) -> Result<Engine, EngineError> {
-    if config.dev_clock {
-        driftq_engine::start(log, checkpoints, HandClock::new(), options)
-    } else {
-        driftq_engine::start(log, checkpoints, SystemClock::new(), options)
+    match clock {
+        Some(clock) => driftq_engine::start(log, checkpoints, clock, options),
+        None => driftq_engine::start(log, checkpoints, SystemClock::new(), options),
     }
 }
 

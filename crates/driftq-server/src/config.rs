@@ -85,6 +85,9 @@ pub struct Config {
     /// An origin whose pages may call this server, such as https://app.example.com; may be repeated.
     #[arg(long, env = "DRIFTQ_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+    /// A file of tokens (TOML); with it every request needs one. Taken over anew when it changes.
+    #[arg(long, env = "DRIFTQ_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Let a produce to an unknown topic make it.
     #[arg(long, env = "DRIFTQ_AUTO_CREATE_TOPICS")]
     pub auto_create_topics: bool,

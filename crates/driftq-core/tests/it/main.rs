@@ -7,4 +7,5 @@ mod exhaustive;
 mod formats;
 mod idempotency;
 mod runs;
+mod scope;
 mod story;

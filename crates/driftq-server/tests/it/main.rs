@@ -14,3 +14,4 @@ mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tokens;
