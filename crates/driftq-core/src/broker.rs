@@ -9,7 +9,7 @@ use crate::{
     Attempt, AttemptRef, Command, DeadLetterReason, Entropy, GroupId, GroupTouched, Instant, MessageAt,
     Pending, Position, Record, Rejection, Reply, SkipReason, Skipped, State, WallTime,
 };
-use crate::{dead_letter, group, idempotency, lease, produce, redrive, run, run_replay, settle};
+use crate::{audit, dead_letter, group, idempotency, lease, produce, redrive, run, run_replay, settle};
 use alloc::vec::Vec;
 
 /// Decides a command. Nothing is changed; a rejection has no facts.
@@ -19,24 +19,30 @@ use alloc::vec::Vec;
 /// [`Rejection`] says why nothing is done.
 pub fn decide(state: &State, entropy: Entropy, command: Command) -> Result<(Vec<Record>, Reply), Rejection> {
     let mut draft = Draft::new(state, entropy);
-    let reply = match command {
-        Command::CreateTopic(create) => produce::decide_create_topic(&mut draft, &create)?,
-        Command::Produce(messages) => produce::decide_produce(&mut draft, messages)?,
-        Command::OpenGroup(open) => lease::decide_open(&mut draft, &open)?,
-        Command::Lease(ask) => lease::decide_lease(&mut draft, &ask)?,
-        Command::Ack(ack) => settle::decide_ack(&mut draft, ack)?,
-        Command::Nack(nack) => settle::decide_nack(&mut draft, *nack)?,
-        Command::Extend(extend) => settle::decide_extend(&mut draft, &extend)?,
-        Command::GiveBack(held) => lease::decide_give_back(&mut draft, &held),
-        Command::CreateRun(create) => run::decide_create(&mut draft, *create)?,
-        Command::AppendEvents(append) => run::decide_events(&mut draft, append)?,
-        Command::StoreStep(store) => run::decide_step(&mut draft, *store)?,
-        Command::ReplayRun(replay) => run_replay::decide_replay(&mut draft, *replay, None)?,
-        Command::CancelRun(cancel) => run::decide_cancel(&mut draft, cancel)?,
-        Command::Redrive(redrive) => redrive::decide_redrive(&mut draft, *redrive)?,
-        Command::Discard(discard) => return dead_letter::decide_discard(state, discard),
-    };
+    let reply = decide_into(&mut draft, command)?;
     Ok((draft.finish(), reply))
+}
+
+/// Decides a command as a part of a transition.
+pub(crate) fn decide_into(draft: &mut Draft<'_>, command: Command) -> Result<Reply, Rejection> {
+    Ok(match command {
+        Command::CreateTopic(create) => produce::decide_create_topic(draft, &create)?,
+        Command::Produce(messages) => produce::decide_produce(draft, messages)?,
+        Command::OpenGroup(open) => lease::decide_open(draft, &open)?,
+        Command::Lease(ask) => lease::decide_lease(draft, &ask)?,
+        Command::Ack(ack) => settle::decide_ack(draft, ack)?,
+        Command::Nack(nack) => settle::decide_nack(draft, *nack)?,
+        Command::Extend(extend) => settle::decide_extend(draft, &extend)?,
+        Command::GiveBack(held) => lease::decide_give_back(draft, &held),
+        Command::CreateRun(create) => run::decide_create(draft, *create)?,
+        Command::AppendEvents(append) => run::decide_events(draft, append)?,
+        Command::StoreStep(store) => run::decide_step(draft, *store)?,
+        Command::ReplayRun(replay) => run_replay::decide_replay(draft, *replay, None)?,
+        Command::CancelRun(cancel) => run::decide_cancel(draft, cancel)?,
+        Command::Redrive(redrive) => redrive::decide_redrive(draft, *redrive)?,
+        Command::Discard(discard) => dead_letter::decide_discard(draft, discard)?,
+        Command::Audited(audited) => audit::decide_audited(draft, *audited)?,
+    })
 }
 
 /// Decides what is due at `state.now` and `state.wall`, about `max` facts at the most; empty when nothing is due.

@@ -139,14 +139,15 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
     topic.append(fact.at, appended);
 }
 
-pub(crate) fn decide_discard(state: &State, discard: Discard) -> Result<(Vec<Record>, Reply), Rejection> {
-    let (at, dead) = find(state, &discard.dead_letter)?;
+pub(crate) fn decide_discard(draft: &mut Draft<'_>, discard: Discard) -> Result<Reply, Rejection> {
+    let (at, dead) = find(draft.state, &discard.dead_letter)?;
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
     }
     let how = Closing::Discarded { reason: discard.reason };
     let closed = DeadLetterClosed { at, how, actor: discard.actor };
-    Ok((alloc::vec![Record::DeadLetterClosed(closed)], Reply::Discarded))
+    draft.push(Record::DeadLetterClosed(closed));
+    Ok(Reply::Discarded)
 }
 
 pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLetterClosed) {

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod audit;
 mod broker;
 mod check;
 mod checkpoint;
@@ -45,6 +46,7 @@ mod units;
 mod views;
 mod visible;
 
+pub use audit::{AUDIT_TOPIC, AuditEntry, Audited};
 pub use broker::{apply, decide, decide_due};
 pub use check::check;
 pub use checkpoint::{CHECKPOINT_FORMAT, CheckpointError, Entity, EntityId, Frozen, Header};

@@ -103,6 +103,7 @@ impl Scope {
                 redrive.target_topic.as_ref().map_or(Ok(()), |target| self.admit_topic(state, target))
             }
             Command::Discard(discard) => self.admit_dead_letter(state, &discard.dead_letter),
+            Command::Audited(audited) => audited.act.as_ref().map_or(Ok(()), |act| self.admit(state, act)),
             // The writer's own: for groups that were opened within the scope.
             Command::Lease(_) | Command::GiveBack(_) => Ok(()),
         }

@@ -234,7 +234,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     /// A handle to this writer.
     #[must_use]
     pub fn broker(&self) -> Broker {
-        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies), scope: None }
+        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies), scope: None, audit: None }
     }
 
     /// The state, for checkers.

@@ -19,6 +19,7 @@ pub mod logging;
 mod metrics;
 mod ndjson;
 mod openapi;
+mod operator;
 mod problem;
 mod render;
 mod routes;

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::broker::{self, Started};
 use crate::config::Config;
 use crate::gate::{Gate, HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
+use crate::operator::Act;
 use driftq_engine::{Broker, EngineError, HandClock, Recovery};
 use driftq_log::Recovered;
 use futures_channel::oneshot;
@@ -185,7 +186,15 @@ async fn reload(app: App) {
         tokio::time::sleep(RELOAD_EVERY).await;
         match app.access.reload() {
             None => {}
-            Some(Ok(tokens)) => tracing::info!(tokens, "the token file has changed and is in force"),
+            Some(Ok(tokens)) => {
+                tracing::info!(tokens, "the token file has changed and is in force");
+                let act = Act::new("tokens.reloaded", serde_json::json!({"tokens": tokens}));
+                if let Some(broker) = app.broker()
+                    && let Err(error) = broker.tell(act.entry(None, None)).await
+                {
+                    tracing::warn!(%error, "the change is not in the audit log");
+                }
+            }
             Some(Err(error)) => tracing::error!(%error, "the tokens of before stay in force"),
         }
     }
