@@ -26,10 +26,12 @@ mod routes;
 mod server;
 mod shelf;
 mod sse;
+mod tls;
 
 pub use access::TokenFileError;
 pub use config::{Cli, Config, LogFormat, Task, parse, print_config};
 pub use server::{Server, ServerError};
+pub use tls::TlsError;
 
 /// The OpenAPI document of this release, as `spec/openapi.json` has it.
 #[must_use]

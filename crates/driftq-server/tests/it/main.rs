@@ -15,4 +15,5 @@ mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tls;
 mod tokens;
