@@ -270,6 +270,7 @@ mod tests {
             workflow: Some(WorkflowName::parse("demo").expect("a workflow")),
             tenant: Some(TenantId::parse("acme").expect("a tenant")),
             tag: Some("green".to_string()),
+            scope: crate::Scope::default(),
         };
         let others = [
             RunFilter { status: Some(RunStatus::Queued), ..wanted.clone() },
