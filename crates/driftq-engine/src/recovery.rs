@@ -6,7 +6,7 @@
 use crate::EngineError;
 use crate::checkpoint::{Assembler, Checkpoints};
 use driftq_core::{Limits, Position, Record, State, apply};
-use driftq_log::LogReader;
+use driftq_log::{LogReader, Progress};
 use std::ops::ControlFlow;
 
 /// What a start found.
@@ -35,6 +35,7 @@ pub fn recover<R: LogReader>(
     reader: &R,
     checkpoints: &mut dyn Checkpoints,
     limits: Limits,
+    progress: &Progress,
 ) -> Result<(State, Recovery), EngineError> {
     let mut state = State::new(limits);
     let mut recovery = Recovery::default();
@@ -56,11 +57,13 @@ pub fn recover<R: LogReader>(
     }
     let from = state.applied.next();
     let mut failure = None;
+    progress.expect(reader.bytes_from(driftq_log::Position(from.0)));
     reader.scan(driftq_log::Position(from.0), &mut |position, bytes| match Record::decode(bytes) {
         Ok(record) => {
             apply(&mut state, Position(position.0), &record);
             recovery.records += 1;
             recovery.bytes += bytes.len() as u64;
+            progress.add(bytes.len() as u64);
             ControlFlow::Continue(())
         }
         Err(source) => {

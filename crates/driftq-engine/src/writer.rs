@@ -66,6 +66,8 @@ pub struct EngineOptions {
     pub turn_room: (usize, usize),
     /// Bytes of log that the requests of one turn may need together; what comes behind waits for the next turn.
     pub turn_bytes_max: usize,
+    /// Told how far the recovery has come.
+    pub progress: driftq_log::Progress,
 }
 
 impl Default for EngineOptions {
@@ -78,6 +80,7 @@ impl Default for EngineOptions {
             checkpoint_turn: CheckpointTurn::default(),
             turn_room: TURN_ROOM,
             turn_bytes_max: TURN_BYTES_MAX,
+            progress: driftq_log::Progress::default(),
         }
     }
 }
@@ -176,7 +179,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         options: EngineOptions,
     ) -> Result<(Self, Recovery), EngineError> {
         let reader = log.reader();
-        let (state, recovery) = recover(&reader, &mut checkpoints, options.limits)?;
+        let (state, recovery) = recover(&reader, &mut checkpoints, options.limits, &options.progress)?;
         let last = Position(log.last().0);
         if state.applied != last && last != Position(0) {
             return Err(EngineError::Order { expected: last.0, got: state.applied.0 });

@@ -21,6 +21,7 @@ mod error;
 mod folder;
 mod log;
 mod memory;
+mod progress;
 mod snapshot;
 mod wal;
 
@@ -33,5 +34,6 @@ pub use error::LogError;
 pub use folder::reset;
 pub use log::{Epoch, Limits, Log, LogReader, Position, Room};
 pub use memory::{MemoryLog, MemoryReader, MemoryStore};
+pub use progress::Progress;
 pub use snapshot::{LoadedSnapshot, Snapshot, SnapshotWarning, SnapshotWriter, load_snapshot};
 pub use wal::{Quarantined, Recovered, Wal, WalOptions, WalReader};

@@ -174,4 +174,7 @@ pub trait LogReader: Clone + Send + Sync + 'static {
 
     /// The first position that has not been released; one above the last when the log is empty.
     fn first(&self) -> Position;
+
+    /// About how many bytes a [`LogReader::scan`] from `from` reads.
+    fn bytes_from(&self, from: Position) -> u64;
 }

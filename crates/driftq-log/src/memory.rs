@@ -198,4 +198,15 @@ impl LogReader for MemoryReader {
     fn first(&self) -> Position {
         self.store.kept().first()
     }
+
+    fn bytes_from(&self, from: Position) -> u64 {
+        let kept = self.store.kept();
+        let mut at = from.max(kept.first());
+        let mut bytes = 0;
+        while let Ok(record) = kept.record(at) {
+            bytes += record.len() as u64;
+            at = at.next();
+        }
+        bytes
+    }
 }

@@ -20,7 +20,7 @@ pub use quarantine::Quarantined;
 pub use reader::WalReader;
 pub use writer::Wal;
 
-use crate::{Epoch, Position};
+use crate::{Epoch, Position, Progress};
 
 /// The smallest segment; smaller wishes are raised to it.
 pub(crate) const SEGMENT_BYTES_MIN: u64 = 4 << 10;
@@ -41,6 +41,8 @@ pub struct WalOptions {
     pub proven: Position,
     /// Read and check every record while opening, also those that `proven` covers.
     pub check_all: bool,
+    /// Told how far the opening has come.
+    pub progress: Progress,
 }
 
 impl Default for WalOptions {
@@ -51,6 +53,7 @@ impl Default for WalOptions {
             quarantine: false,
             proven: Position::default(),
             check_all: false,
+            progress: Progress::default(),
         }
     }
 }

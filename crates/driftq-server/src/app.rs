@@ -12,6 +12,7 @@ use crate::shelf::Names;
 use crate::tls::Certificate;
 use axum::extract::FromRequestParts;
 use driftq_engine::{Broker, Clock as _, HandClock, SystemClock};
+use driftq_log::Progress;
 use http::request::Parts;
 use std::sync::{Arc, OnceLock};
 
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     /// The certificate, where the server speaks TLS.
     pub(crate) certificate: Option<Arc<Certificate>>,
+    /// How far the recovery has come.
+    pub(crate) progress: Progress,
     /// The clock of a server for tests.
     pub(crate) hand_clock: Option<HandClock>,
     engine: OnceLock<Broker>,
@@ -51,6 +54,7 @@ impl App {
             access,
             certificate,
             hand_clock,
+            progress: Progress::default(),
             engine: OnceLock::new(),
         })))
     }

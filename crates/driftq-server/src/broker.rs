@@ -5,7 +5,7 @@ use driftq_engine::{
     Checkpoints, DiskCheckpoints, Engine, EngineError, EngineOptions, HandClock, NoCheckpoints, SystemClock,
     ThreadedCheckpoints,
 };
-use driftq_log::{Log, LogError, MemoryLog, OsDisk, Recovered, Wal, WalOptions, load_snapshot};
+use driftq_log::{Log, LogError, MemoryLog, OsDisk, Progress, Recovered, Wal, WalOptions, load_snapshot};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,12 +19,17 @@ pub(crate) struct Started {
 }
 
 /// Opens the log and recovers the engine. Blocks on the disk.
-pub(crate) fn start(config: &Config, clock: Option<HandClock>) -> Result<Started, EngineError> {
+pub(crate) fn start(
+    config: &Config,
+    clock: Option<HandClock>,
+    progress: Progress,
+) -> Result<Started, EngineError> {
     let options = EngineOptions {
         limits: config.limits(),
         seed: fastrand::u64(..),
         release: env!("CARGO_PKG_VERSION").to_owned(),
         checkpoint_bytes: config.checkpoint_bytes,
+        progress: progress.clone(),
         ..EngineOptions::default()
     };
     if config.memory {
@@ -39,6 +44,7 @@ pub(crate) fn start(config: &Config, clock: Option<HandClock>) -> Result<Started
         reserve_bytes: config.disk_reserve_bytes,
         quarantine: config.quarantine,
         proven,
+        progress,
         ..WalOptions::default()
     };
     let (wal, log) = Wal::open(disk.clone(), wal_options)?;

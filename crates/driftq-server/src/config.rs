@@ -112,6 +112,10 @@ pub struct Config {
     /// The most connections at once.
     #[arg(long, env = "DRIFTQ_MAX_CONNECTIONS", default_value_t = 20_000)]
     pub max_connections: usize,
+    /// How long a client may take for a request's head, and a connection may be idle, in milliseconds.
+    #[arg(long, env = "DRIFTQ_HEAD_TIME_MS", default_value_t = 30_000,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub head_time_ms: u64,
     /// The most partitions of a topic.
     #[arg(long, env = "DRIFTQ_MAX_PARTITIONS", default_value_t = Limits::default().partitions_max)]
     pub max_partitions: u32,

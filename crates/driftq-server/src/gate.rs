@@ -78,6 +78,11 @@ impl Gate {
         Self(Arc::new(Parts { app, router, guard, open_paths, budget }))
     }
 
+    /// How long a request's head may take.
+    pub(crate) fn head_time(&self) -> Duration {
+        Duration::from_millis(self.0.app.config.head_time_ms)
+    }
+
     /// Answers one request.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
         let id = request_id(request.headers());
@@ -248,10 +253,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         let id = id.as_bytes();
         !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.iter().all(u8::is_ascii_graphic)
     });
-    given.cloned().unwrap_or_else(|| {
-        let made = format!("{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..));
-        HeaderValue::try_from(made).expect("hexadecimal digits are a valid header")
-    })
+    given
+        .cloned()
+        .unwrap_or_else(|| HeaderValue::try_from(made_id()).expect("hexadecimal digits are a valid header"))
+}
+
+/// A new request id: 24 hexadecimal digits.
+pub(crate) fn made_id() -> String {
+    format!("{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..))
 }
 
 fn cors(origins: &[String]) -> Option<CorsLayer> {

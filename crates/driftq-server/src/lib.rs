@@ -9,6 +9,7 @@ mod app;
 mod broker;
 mod config;
 mod convert;
+mod courtesy;
 mod extract;
 mod gate;
 mod guard;

@@ -55,6 +55,17 @@ impl Problem {
         Self::new(ErrorCode::Internal, message)
     }
 
+    /// The same refusal under another status, where the protocol has one of its own.
+    pub(crate) fn with_status(mut self, status: http::StatusCode) -> Self {
+        self.0.status = status.as_u16();
+        self
+    }
+
+    /// The body as it is sent.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.0).expect("an error body has no key that is not a string")
+    }
+
     pub(crate) fn reason(mut self, reason: &str) -> Self {
         self.0.reason = Some(reason.to_owned());
         self
@@ -105,7 +116,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status =
             http::StatusCode::from_u16(self.0.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.0).expect("an error body has no key that is not a string");
+        let body = self.bytes();
         let mut response = (status, [(header::CONTENT_TYPE, JSON)], body).into_response();
         if let Some(ms) = self.0.retry_after_ms {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));

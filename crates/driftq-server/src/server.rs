@@ -7,20 +7,25 @@ use crate::access::{RELOAD_EVERY, Signer, TokenFileError};
 use crate::app::App;
 use crate::broker::{self, Started};
 use crate::config::Config;
+use crate::courtesy::Courtesy;
 use crate::gate::{Gate, HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
 use crate::operator::Act;
 use crate::tls::{self, HANDSHAKE_TIME, TlsError};
+use axum::body::Body;
 use driftq_engine::{Broker, EngineError, HandClock, Recovery};
-use driftq_log::Recovered;
+use driftq_log::{Progress, Recovered};
 use futures_channel::oneshot;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,8 +34,6 @@ use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
-/// How long a client may take for its headers, and a connection may be idle.
-const HEADER_TIME: Duration = Duration::from_secs(30);
 /// How long a client may not read before it is cut off.
 const STALL_TIME: Duration = Duration::from_secs(30);
 /// Bytes that a connection buffers in each direction, beside one message on its way.
@@ -115,8 +118,8 @@ impl Server {
             .map_err(|source| ServerError::Listen { addr: config.addr.clone(), source })?;
         let phase = Arc::new(watch::Sender::new(false));
         let accepting = tokio::spawn(accept(listener, app.clone(), Arc::clone(&phase)));
-        let clock = app.hand_clock.clone();
-        let started = tokio::task::spawn_blocking(move || recover(&config, clock)).await;
+        let (clock, progress) = (app.hand_clock.clone(), app.progress.clone());
+        let started = tokio::task::spawn_blocking(move || recover(&config, clock, progress)).await;
         let (Started { engine, log, moved_to }, signer) = match started {
             Ok(Ok(started)) => started,
             Ok(Err(error)) => {
@@ -177,8 +180,12 @@ impl Drop for Background {
 }
 
 /// Everything of a start that blocks on the disk.
-fn recover(config: &Config, clock: Option<HandClock>) -> Result<(Started, Signer), ServerError> {
-    let started = broker::start(config, clock)?;
+fn recover(
+    config: &Config,
+    clock: Option<HandClock>,
+    progress: Progress,
+) -> Result<(Started, Signer), ServerError> {
+    let started = broker::start(config, clock, progress)?;
     let signer = if config.memory { Signer::in_memory() } else { Signer::beside(&config.wal) };
     Ok((started, signer.map_err(|source| ServerError::Key { source })?))
 }
@@ -284,26 +291,46 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, gate: Gate, phase: w
     }
 }
 
-async fn serve_http(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    gate: Gate,
-    mut phase: watch::Receiver<bool>,
-) {
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin, gate: Gate, phase: watch::Receiver<bool>) {
+    let mut stream = Courtesy::new(stream);
+    let asked = Arc::new(AtomicBool::new(false));
+    let (has_asked, head_time) = (Arc::clone(&asked), gate.head_time());
     let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
         let gate = gate.clone();
         async move { gate.answer(request).await }
     });
+    let ended = until_ended(&mut stream, service, head_time, phase).await;
+    let Err(error) = ended else { return };
+    tracing::debug!(%error, "a connection broke");
+    if error.is_timeout() && stream.has_heard() && !asked.load(Ordering::Relaxed) {
+        stream.refuse_half().await;
+    }
+    if error.is_timeout() || error.is_parse() {
+        stream.linger().await;
+    }
+}
+
+async fn until_ended<S>(
+    stream: &mut Courtesy<impl AsyncRead + AsyncWrite + Unpin>,
+    service: S,
+    head_time: Duration,
+    mut phase: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
     let is_draining = *phase.borrow_and_update();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(head_time)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX + URL_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES)
         .keep_alive(!is_draining)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         changed = phase.changed(), if !is_draining => {
             if changed.is_ok() {
@@ -311,8 +338,5 @@ async fn serve_http(
             }
             connection.as_mut().await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
     }
 }

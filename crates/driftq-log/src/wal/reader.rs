@@ -163,6 +163,13 @@ impl<D: Disk> LogReader for WalReader<D> {
     fn first(&self) -> Position {
         self.shared.first()
     }
+
+    fn bytes_from(&self, from: Position) -> u64 {
+        let segments = self.shared.segments();
+        let extents = segments.iter().map(|segment| segment.extent());
+        let wanted = extents.filter(|extent| extent.last >= from);
+        wanted.map(|extent| extent.end.saturating_sub(extent.around(from).0.offset)).sum()
+    }
 }
 
 /// Hands the records of one frame from `from` on to `each`.

@@ -13,8 +13,8 @@ use super::manifest::{self, Facts, Found, Manifest};
 use super::reader::{Shared, Walk};
 use super::scan::{Examined, examine};
 use super::segment::{
-    Extent, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, is_temporary, name, number_of, slack_bytes,
-    temporary_name,
+    Extent, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, file_length, is_temporary, name, number_of,
+    slack_bytes, temporary_name,
 };
 use super::space::{Spares, Supply};
 use super::{Quarantined, Recovered, SEGMENT_BYTES_MIN, Wal, WalOptions, quarantine};
@@ -119,14 +119,24 @@ fn names<D: Disk>(disk: &D) -> Result<Vec<String>, LogError> {
 
 fn examine_all<D: Disk>(disk: &D, numbers: &[u64], options: &WalOptions) -> Result<Vec<Examined>, LogError> {
     let newest = numbers.last().copied();
+    for number in numbers {
+        options.progress.expect(length_of(disk, *number)?);
+    }
     numbers
         .iter()
         .map(|&number| {
             let trusted =
                 if options.check_all || newest == Some(number) { Position(0) } else { options.proven };
-            examine(disk, number, trusted)
+            let examined = examine(disk, number, trusted)?;
+            options.progress.add(examined.length);
+            Ok(examined)
         })
         .collect()
+}
+
+fn length_of<D: Disk>(disk: &D, number: u64) -> Result<u64, LogError> {
+    let fatal = |error| LogError::fatal(format!("opening {}", disk.describe(&name(number))), &error);
+    file_length(disk, &disk.open(&name(number)).map_err(fatal)?, number)
 }
 
 /// A log that was judged sound, on its way to being open.

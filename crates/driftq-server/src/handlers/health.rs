@@ -5,7 +5,7 @@ use crate::app::{App, Engine};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use driftq_api::{Health, Readiness, ReadyState, Version};
+use driftq_api::{Health, Readiness, ReadyState, Recovery, Version};
 use driftq_engine::Phase;
 use http::{StatusCode, header};
 
@@ -43,10 +43,15 @@ pub(crate) async fn readyz(State(app): State<App>) -> Answer<Readiness> {
         Readiness {
             status,
             message: message.map(str::to_owned),
-            recovery: None,
+            recovery: (status == ReadyState::Recovering).then(|| recovery(&app)),
             dev_clock: app.config.dev_clock,
         },
     )
+}
+
+fn recovery(app: &App) -> Recovery {
+    let (done_bytes, total_bytes) = app.progress.seen();
+    Recovery { done_bytes, total_bytes }
 }
 
 /// `GET /v1/version`.

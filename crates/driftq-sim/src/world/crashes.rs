@@ -103,6 +103,7 @@ impl World {
             checkpoint_turn: self.checkpoint_turn(),
             turn_room: TURN_ROOM,
             turn_bytes_max: TURN_BYTES_MAX,
+            progress: driftq_log::Progress::default(),
         };
         let (node, recovery) = Writer::open(log, checkpoints, self.clock.clone(), options)?;
         Ok((node, recovery.checkpoint > 0))
