@@ -1,3 +1,4 @@
-//! The torture's checker, on ledgers written by hand.
+//! The torture's checker, on ledgers written by hand, and the sums of memory.
 
 mod checker;
+mod memory;

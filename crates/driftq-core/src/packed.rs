@@ -113,7 +113,7 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
             }
             Err(at) => {
                 if chunk.len() < CHUNK {
-                    Arc::make_mut(chunk).insert(at, (key, value));
+                    insert_at(Arc::make_mut(chunk), at, (key, value));
                 } else if at == CHUNK {
                     return self.insert_between(key, value);
                 } else {
@@ -130,7 +130,7 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
     fn insert_below(&mut self, key: K, value: V) {
         match self.chunks.pop_first() {
             Some((_, mut chunk)) if chunk.len() < CHUNK => {
-                Arc::make_mut(&mut chunk).insert(0, (key.clone(), value));
+                insert_at(Arc::make_mut(&mut chunk), 0, (key.clone(), value));
                 self.chunks.insert(key, chunk);
             }
             first => {
@@ -146,7 +146,7 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
         let next = self.chunks.range((Bound::Excluded(&key), Bound::Unbounded)).next();
         let next = next.filter(|(_, chunk)| chunk.len() < CHUNK).map(|(key, _)| key.clone());
         let mut chunk = next.and_then(|next| self.chunks.remove(&next)).unwrap_or_default();
-        Arc::make_mut(&mut chunk).insert(0, (key.clone(), value));
+        insert_at(Arc::make_mut(&mut chunk), 0, (key.clone(), value));
         self.chunks.insert(key, chunk);
         self.len += 1;
         None
@@ -170,10 +170,10 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
         let chunk = Arc::make_mut(chunk);
         let (_, value) = chunk.remove(found);
         self.len -= 1;
+        if chunk.len() * 2 <= chunk.capacity() {
+            chunk.shrink_to(chunk.len() + chunk.len() / 2);
+        }
         if chunk.len() <= CHUNK_SMALL {
-            if chunk.len() * 4 <= chunk.capacity() {
-                chunk.shrink_to(chunk.len() * 2);
-            }
             let home = home.clone();
             self.tidy(&home);
         }
@@ -228,6 +228,14 @@ fn place<K: Ord, V>(chunk: &[(K, V)], key: &K) -> Result<usize, usize> {
         Some((last, _)) if last < key => Err(chunk.len()),
         Some(_) | None => chunk.binary_search_by(|(own, _)| own.cmp(key)),
     }
+}
+
+/// Enters an entry into a chunk with room for more entries, of which it takes half of what it has.
+fn insert_at<K, V>(chunk: &mut Vec<(K, V)>, at: usize, entry: (K, V)) {
+    if chunk.len() == chunk.capacity() {
+        chunk.reserve_exact((chunk.len() / 2).max(2).min(CHUNK.saturating_sub(chunk.len()).max(1)));
+    }
+    chunk.insert(at, entry);
 }
 
 fn within<'a, K: Ord, V>(
