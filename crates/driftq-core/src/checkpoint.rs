@@ -6,13 +6,16 @@
 
 use crate::parts::{Part, Parts};
 use crate::state::Ids;
-use crate::{Group, GroupId, Instant, KeyWindow, Position, Run, RunNo, State, Topic, TopicId, WallTime};
+use crate::{
+    Group, GroupId, Instant, JobNo, KeyWindow, Position, RedriveJob, Run, RunNo, State, Topic, TopicId,
+    Tracked, WallTime,
+};
 use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// The format of entities. Any change of what a topic, group, run or key window keeps is another one; a checkpoint of
 /// another format is passed over and the log is read instead.
-pub const CHECKPOINT_FORMAT: u8 = 2;
+pub const CHECKPOINT_FORMAT: u8 = 3;
 
 /// Names one entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +30,8 @@ pub enum EntityId {
     Run(RunNo),
     /// The idempotency keys.
     Keys,
+    /// A bulk redrive.
+    RedriveJob(JobNo),
 }
 
 /// One entity as it stood, or a part of one.
@@ -44,6 +49,8 @@ pub enum Entity {
     Keys(KeyWindow),
     /// Some more of the entity before.
     Part(Part),
+    /// A bulk redrive, and what it moved and waits for.
+    RedriveJob(Box<RedriveJob>, Vec<Tracked>),
 }
 
 /// What belongs to no entity.
@@ -70,6 +77,7 @@ enum EntityRef<'a> {
     Run(&'a Run),
     Keys(&'a KeyWindow),
     Part(&'a Part),
+    RedriveJob(&'a RedriveJob, Vec<Tracked>),
 }
 
 /// The bytes are not an entity of this release.
@@ -119,6 +127,7 @@ impl State {
         ids.extend(self.groups.keys().map(|id| EntityId::Group(*id)));
         ids.extend(self.runs.keys().map(|no| EntityId::Run(*no)));
         ids.push(EntityId::Keys);
+        ids.extend(self.jobs.all.keys().map(|no| EntityId::RedriveJob(*no)));
         ids
     }
 
@@ -147,6 +156,10 @@ impl State {
                 let mut group = group.clone();
                 let parts = Parts::of_group(&mut group);
                 Some(Frozen { parts, piece_max, ..whole(&EntityRef::Group(&group)) })
+            }
+            EntityId::RedriveJob(no) => {
+                let job = self.jobs.all.get(&no)?;
+                Some(whole(&EntityRef::RedriveJob(job, self.jobs.tracked_by(no))))
             }
             EntityId::Run(no) => Some(whole(&EntityRef::Run(self.runs.get(&no)?))),
             EntityId::Keys => {
@@ -201,6 +214,7 @@ impl State {
                 parts.into_iter().for_each(|part| self.adopt_part(part));
             }
             Entity::Part(part) => self.adopt_part(part),
+            Entity::RedriveJob(job, tracked) => self.jobs.adopt(*job, tracked),
         }
     }
 }
