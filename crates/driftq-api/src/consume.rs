@@ -75,6 +75,9 @@ pub struct ConsumeRequest {
     /// How values are handed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_format: Option<ValueFormat>,
+    /// The worker's own release, kept with each attempt; 1 to 200 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_version: Option<String>,
 }
 
 /// `GET /v1/consume` as a query.
@@ -101,6 +104,8 @@ pub struct ConsumeQuery {
     pub start: Option<ConsumeStart>,
     /// How values are handed out.
     pub value_format: Option<ValueFormat>,
+    /// The worker's own release, kept with each attempt; 1 to 200 bytes.
+    pub worker_version: Option<String>,
 }
 
 impl From<ConsumeQuery> for ConsumeRequest {
@@ -116,6 +121,7 @@ impl From<ConsumeQuery> for ConsumeRequest {
             wait_ms: query.wait_ms,
             start: query.start,
             value_format: query.value_format,
+            worker_version: query.worker_version,
         }
     }
 }

@@ -3,13 +3,17 @@
 //! Promise: `decide` changes nothing and answers with facts; `apply` is the only code that changes state and cannot
 //! fail. What is due by itself (`decide_due`) is decided in bounded chunks, like any other command.
 
+use crate::closing::Because;
 use crate::dead_letter::{GivenUp, draft_dead_letter};
 use crate::draft::Draft;
 use crate::{
-    Attempt, AttemptRef, Command, DeadLetterReason, Entropy, GroupId, GroupTouched, Instant, MessageAt,
-    Pending, Position, Record, Rejection, Reply, SkipReason, Skipped, State, WallTime,
+    Attempt, AttemptRef, Command, DeadLetterReason, Entropy, Fingerprint, GroupId, GroupTouched, Instant,
+    MessageAt, Pending, Position, Record, Rejection, Reply, SkipReason, Skipped, State, WallTime,
 };
-use crate::{audit, dead_letter, group, idempotency, lease, produce, redrive, run, run_replay, settle};
+use crate::{
+    audit, closing, dead_letter, group, idempotency, lease, produce, redrive, redrive_job, run, run_replay,
+    settle,
+};
 use alloc::vec::Vec;
 
 /// Decides a command. Nothing is changed; a rejection has no facts.
@@ -37,11 +41,16 @@ pub(crate) fn decide_into(draft: &mut Draft<'_>, command: Command) -> Result<Rep
         Command::CreateRun(create) => run::decide_create(draft, *create)?,
         Command::AppendEvents(append) => run::decide_events(draft, append)?,
         Command::StoreStep(store) => run::decide_step(draft, *store)?,
-        Command::ReplayRun(replay) => run_replay::decide_replay(draft, *replay, None)?,
+        Command::ReplayRun(replay) => {
+            let because = Because { actor: replay.actor.clone(), ..Because::default() };
+            run_replay::decide_replay(draft, *replay, None, because)?
+        }
         Command::CancelRun(cancel) => run::decide_cancel(draft, cancel)?,
         Command::Redrive(redrive) => redrive::decide_redrive(draft, *redrive)?,
         Command::Discard(discard) => dead_letter::decide_discard(draft, discard)?,
         Command::Audited(audited) => audit::decide_audited(draft, *audited)?,
+        Command::StartRedriveJob(start) => redrive_job::decide_start(draft, *start)?,
+        Command::ControlRedriveJob(control) => redrive_job::decide_control(draft, control)?,
     })
 }
 
@@ -120,7 +129,8 @@ fn pass_deadline(draft: &mut Draft<'_>, at: MessageAt) {
         _ => (None, Attempt(0), Vec::new()),
     };
     let reason = DeadLetterReason::DeadlineExceeded;
-    draft_dead_letter(draft, GivenUp { original: at, group, reason, attempts, history });
+    let fingerprint = Fingerprint::of_reason(reason);
+    draft_dead_letter(draft, GivenUp { original: at, group, reason, attempts, history, fingerprint });
 }
 
 fn tries(pending: Option<&Pending>) -> (Attempt, Vec<AttemptRef>) {
@@ -199,6 +209,12 @@ pub fn apply(state: &mut State, position: Position, record: &Record) {
         Record::RunReplayed(fact) => run_replay::apply_replayed(state, position, fact),
         Record::StepStored(fact) => run::apply_step(state, position, fact),
         Record::Carried(fact) => apply_carried(state, position, fact),
+        Record::DeadLetterMarked(fact) => dead_letter::apply_marked(state, position, *fact),
+        Record::ClosingNoted(fact) => closing::apply_noted(state, position, fact),
+        Record::RedriveJobStarted(fact) => redrive_job::apply_started(state, position, fact),
+        Record::RedriveJobAdvanced(fact) => redrive_job::apply_advanced(state, position, fact),
+        Record::RedriveJobChanged(fact) => redrive_job::apply_changed(state, position, fact),
+        Record::RedriveEnded(fact) => redrive_job::apply_ended(state, position, *fact),
     }
     state.applied = state.applied.max(position);
 }

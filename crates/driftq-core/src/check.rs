@@ -3,7 +3,7 @@
 //! Promise: a state that passes loses and doubles nothing that it knows of. It costs a walk over everything, so it runs
 //! in tests and in the simulation, after every fact.
 
-use crate::{AUDIT_TOPIC, Pending, State, TopicKind};
+use crate::{AUDIT_TOPIC, Pending, State, TopicKind, Tracked};
 
 /// A sentence, and whether it holds.
 type Rule = (&'static str, fn(&State) -> bool);
@@ -14,7 +14,7 @@ type Rule = (&'static str, fn(&State) -> bool);
 ///
 /// The sentence.
 pub fn check(state: &State) -> Result<(), &'static str> {
-    let rules: [Rule; 13] = [
+    let rules: [Rule; 16] = [
         ("each topic is found by its name", each_topic_is_found_by_its_name),
         ("each group is found by its topic", each_group_is_found_by_its_topic),
         ("each run is found by its id", each_run_is_found_by_its_id),
@@ -28,6 +28,9 @@ pub fn check(state: &State) -> Result<(), &'static str> {
         ("the audit log is one plain order of messages", the_audit_log_is_one_order),
         ("every key is in the order of keys", |state| state.keys.check()),
         ("every acked key is in its group's order", every_acked_key_is_in_its_groups_order),
+        ("each open dead letter is found by its fingerprint", each_open_dead_letter_is_found),
+        ("a bulk redrive waits for what it moved and has not ended", a_job_waits_for_what_it_moved),
+        ("a bulk redrive is active until it is over", a_job_is_active_until_it_is_over),
     ];
     match rules.iter().find(|(_, holds)| !holds(state)) {
         Some((sentence, _)) => Err(sentence),
@@ -134,4 +137,36 @@ fn an_ended_run_holds_no_lease(state: &State) -> bool {
 
 fn every_acked_key_is_in_its_groups_order(state: &State) -> bool {
     state.groups.values().all(|group| group.consumed.check())
+}
+
+fn each_open_dead_letter_is_found(state: &State) -> bool {
+    let mut again = crate::dead_index::DeadIndex::default();
+    for topic in state.topics.values().filter(|topic| topic.name.is_dead_letters()) {
+        for (partition, index) in topic.partitions.iter().zip(0..) {
+            for offset in partition.open_dead_letters() {
+                let partition = crate::PartitionId(index);
+                again.file(state, crate::MessageAt { topic: topic.id, partition, offset });
+            }
+        }
+    }
+    again == state.dead
+}
+
+fn a_job_waits_for_what_it_moved(state: &State) -> bool {
+    let jobs = &state.jobs;
+    let has_not_ended = |tracked: &Tracked| match tracked {
+        Tracked::Message(_) => true,
+        Tracked::Run(no) => state.runs.get(no).is_some_and(|run| !run.status.is_terminal()),
+    };
+    jobs.tracked.iter().all(|(tracked, job)| jobs.all.contains_key(job) && has_not_ended(tracked))
+        && jobs.all.values().all(|job| {
+            let waiting = jobs.tracked.values().filter(|no| **no == job.no).count() as u64;
+            job.waiting() == waiting && job.moved + job.refused <= job.matched
+        })
+}
+
+fn a_job_is_active_until_it_is_over(state: &State) -> bool {
+    let jobs = &state.jobs;
+    jobs.active.iter().all(|no| jobs.all.contains_key(no))
+        && jobs.all.values().all(|job| jobs.active.contains(&job.no) != job.status.is_over())
 }

@@ -7,14 +7,15 @@
 use crate::parts::{Part, Parts};
 use crate::state::Ids;
 use crate::{
-    Group, GroupId, Instant, KeyWindow, Position, Run, RunNo, Sealed, State, Topic, TopicId, WallTime,
+    Group, GroupId, Instant, JobNo, KeyWindow, Position, RedriveJob, Run, RunNo, Sealed, State, Topic,
+    TopicId, Tracked, WallTime,
 };
 use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// The format of entities. Any change of what a topic, group, run or key window keeps is another one; a checkpoint of
 /// another format is passed over and the log is read instead.
-pub const CHECKPOINT_FORMAT: u8 = 2;
+pub const CHECKPOINT_FORMAT: u8 = 3;
 
 /// Names one entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +30,8 @@ pub enum EntityId {
     Run(RunNo),
     /// The idempotency keys.
     Keys,
+    /// A bulk redrive.
+    RedriveJob(JobNo),
 }
 
 /// One entity as it stood, or a part of one.
@@ -48,6 +51,8 @@ pub enum Entity {
     Keys(KeyWindow),
     /// Some more of the entity before.
     Part(Part),
+    /// A bulk redrive, and what it moved and waits for.
+    RedriveJob(Box<RedriveJob>, Vec<Tracked>),
 }
 
 /// What belongs to no entity.
@@ -75,6 +80,7 @@ enum EntityRef<'a> {
     Ended(RunNo, &'a Sealed),
     Keys(&'a KeyWindow),
     Part(&'a Part),
+    RedriveJob(&'a RedriveJob, Vec<Tracked>),
 }
 
 /// The bytes are not an entity of this release.
@@ -124,6 +130,7 @@ impl State {
         ids.extend(self.groups.keys().map(|id| EntityId::Group(*id)));
         ids.extend(self.runs.keys().map(|no| EntityId::Run(*no)));
         ids.push(EntityId::Keys);
+        ids.extend(self.jobs.all.keys().map(|no| EntityId::RedriveJob(*no)));
         ids
     }
 
@@ -157,6 +164,10 @@ impl State {
                 Ok(run) => EntityRef::Run(run),
                 Err(sealed) => EntityRef::Ended(no, sealed),
             })),
+            EntityId::RedriveJob(no) => {
+                let job = self.jobs.all.get(&no)?;
+                Some(whole(&EntityRef::RedriveJob(job, self.jobs.tracked_by(no))))
+            }
             EntityId::Keys => {
                 let mut keys = self.keys.unindexed();
                 let parts = Parts::of_keys(&mut keys);
@@ -210,6 +221,7 @@ impl State {
                 parts.into_iter().for_each(|part| self.adopt_part(part));
             }
             Entity::Part(part) => self.adopt_part(part),
+            Entity::RedriveJob(job, tracked) => self.jobs.adopt(*job, tracked),
         }
     }
 }

@@ -3,8 +3,12 @@
 //! Promise: a command carries parsed values only; a rejection changed nothing. Queries are not commands: they are
 //! plain functions of the state, in `views`.
 
+mod redrives;
+
+pub use redrives::*;
+
 use crate::{
-    Attempt, AttemptRef, Audited, ErrorInfo, GroupId, GroupName, IdempotencyKey, LeaseId, MessageAt,
+    Attempt, AttemptRef, Audited, ErrorInfo, GroupId, GroupName, IdempotencyKey, JobNo, LeaseId, MessageAt,
     MessageOf, Millis, Offset, OwnerId, PartitionId, Position, ReplaySeq, RetryPolicy, RunId, RunNo,
     StepName, TenantId, TopicName, WallTime, WorkflowName,
 };
@@ -52,6 +56,10 @@ pub enum Command {
     Discard(Discard),
     /// Does what an operator asks for, and tells of it in the audit log.
     Audited(Box<Audited>),
+    /// Starts a bulk redrive.
+    StartRedriveJob(Box<StartRedriveJob>),
+    /// Pauses, resumes or stops a bulk redrive.
+    ControlRedriveJob(ControlRedriveJob),
 }
 
 /// See [`Command::CreateTopic`].
@@ -317,12 +325,16 @@ pub struct Redrive {
     pub value: Option<Vec<u8>>,
     /// Where instead of the original topic.
     pub target_topic: Option<TopicName>,
+    /// The message's key, for the choice of the partition in another topic.
+    pub key: String,
     /// For every group, not the one that failed it.
     pub all_groups: bool,
     /// Once for this key.
     pub idempotency: Option<IdempotencyKey>,
     /// Who asks.
     pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// See [`Command::Discard`].
@@ -330,7 +342,7 @@ pub struct Redrive {
 pub struct Discard {
     /// Which.
     pub dead_letter: DeadLetterAt,
-    /// Why.
+    /// Why; empty when nobody said.
     pub reason: String,
     /// Who asks.
     pub actor: Option<String>,
@@ -412,6 +424,13 @@ pub enum Reply {
     Discarded,
     /// It stands in the audit log.
     Told,
+    /// The bulk redrive is there.
+    RedriveJob {
+        /// Which.
+        job: JobNo,
+        /// Whether an idempotency key found an earlier one.
+        duplicate: bool,
+    },
 }
 
 /// Where a produced message is.
@@ -596,4 +615,19 @@ pub enum Rejection {
     /// A run's dead letter takes no edits.
     #[error("this dead letter belongs to a run; change its input with POST /v1/runs/{{id}}/replay")]
     RunDeadLetter,
+    /// A bulk redrive would move nothing.
+    #[error("no open dead letter matches the filter")]
+    NoDeadLetterMatches,
+    /// More bulk redrives at once than allowed.
+    #[error("{0} bulk redrives are going on, which is the limit; let one end, or stop one")]
+    TooManyJobs(usize),
+    /// The dead letters lie in more partitions than one bulk redrive walks through.
+    #[error("the dead letters lie in more than {0} partitions; name a topic in the filter")]
+    TooManyPartitionsToRedrive(usize),
+    /// No such bulk redrive.
+    #[error("unknown job {0}; GET /v1/dlq/jobs lists them")]
+    UnknownJob(JobNo),
+    /// The bulk redrive is over.
+    #[error("the job is {0} already")]
+    JobOver(&'static str),
 }

@@ -3,10 +3,12 @@
 //! Promise: a dead letter is a reference to the original's content and to its attempts' records, never a copy. It
 //! leaves the list of open ones once: redriven, replayed or discarded.
 
+use crate::closing::{Because, draft_closing};
 use crate::draft::Draft;
 use crate::{
-    Attempt, Closing, DeadLetterAt, DeadLetterClosed, DeadLetterReason, DeadLettered, Discard, GroupName,
-    MessageAt, Note, Position, Record, Rejection, Reply, RetryPolicy, RunOf, State, TopicKind, WallTime,
+    Attempt, Closing, DeadLetterAt, DeadLetterClosed, DeadLetterMarked, DeadLetterReason, DeadLettered,
+    Discard, Fingerprint, GroupName, MessageAt, Note, Position, Record, Rejection, Reply, RetryPolicy, RunOf,
+    State, TopicKind, WallTime,
 };
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,10 @@ pub struct DeadLetterState {
     pub wall: WallTime,
     /// How it left the list, if it did.
     pub closed: Option<Closing>,
+    /// Its kind of failure.
+    pub fingerprint: Fingerprint,
+    /// The record that tells who closed it, when and why.
+    pub noted: Option<Position>,
 }
 
 impl DeadLetterState {
@@ -76,6 +82,7 @@ pub(crate) struct GivenUp {
     pub(crate) reason: DeadLetterReason,
     pub(crate) attempts: Attempt,
     pub(crate) history: Vec<AttemptRef>,
+    pub(crate) fingerprint: Fingerprint,
 }
 
 /// Drafts the append of a dead letter to `dlq.<topic>`, making that topic if need be; answers where it goes.
@@ -107,6 +114,7 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
         wall: state.wall,
         bytes: entry.bytes,
     })));
+    draft.push(Record::DeadLetterMarked(DeadLetterMarked { at, fingerprint: given_up.fingerprint }));
     at
 }
 
@@ -123,6 +131,9 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
         policy: fact.policy,
         wall: fact.wall,
         closed: None,
+        // One that an older release made has no other.
+        fingerprint: Fingerprint::of_reason(fact.reason),
+        noted: None,
     };
     let note =
         Note { content: Some(fact.content), dead: Some(alloc::boxed::Box::new(dead)), ..Note::default() };
@@ -137,6 +148,13 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
         note,
     };
     topic.append(fact.at, appended);
+    state.index_dead_letter(fact.at);
+}
+
+pub(crate) fn apply_marked(state: &mut State, position: Position, fact: DeadLetterMarked) {
+    if state.topic_effect(fact.at.topic, position).is_some() {
+        state.mark_dead_letter(fact.at, fact.fingerprint);
+    }
 }
 
 pub(crate) fn decide_discard(draft: &mut Draft<'_>, discard: Discard) -> Result<Reply, Rejection> {
@@ -144,18 +162,24 @@ pub(crate) fn decide_discard(draft: &mut Draft<'_>, discard: Discard) -> Result<
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
     }
-    let how = Closing::Discarded { reason: discard.reason };
-    let closed = DeadLetterClosed { at, how, actor: discard.actor };
-    draft.push(Record::DeadLetterClosed(closed));
+    let because = Because {
+        actor: discard.actor,
+        reason: Some(discard.reason.clone()).filter(|reason| !reason.is_empty()),
+        moved: None,
+    };
+    draft_closing(draft, at, Closing::Discarded { reason: discard.reason }, false, because);
     Ok(Reply::Discarded)
 }
 
 pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLetterClosed) {
-    let Some(topic) = state.topic_effect(fact.at.topic, position) else { return };
+    if state.topic_effect(fact.at.topic, position).is_none() {
+        return;
+    }
+    state.unindex_dead_letter(fact.at);
+    let Some(topic) = state.topics.get_mut(&fact.at.topic) else { return };
     let Some(partition) = topic.partition_mut(fact.at.partition) else { return };
-    let rare = partition.rare_mut();
-    rare.open_dead.remove(&fact.at.offset);
-    if let Some(dead) = rare.notes.get_mut(&fact.at.offset).and_then(|note| note.dead.as_mut()) {
+    partition.rare_mut().open_dead.remove(&fact.at.offset);
+    if let Some(dead) = topic.dead_letter_mut(fact.at) {
         dead.closed = Some(fact.how.clone());
     }
 }

@@ -6,9 +6,14 @@
 use crate::{
     Attempt, Entropy, Event, EventAppended, GroupId, GroupName, KeyDigest, MessageAt, Offset, PartitionId,
     Position, Record, Rejection, Run, RunOf, Start, State, TopicCreated, TopicId, TopicKind, TopicName,
+    Tracked,
 };
 use crate::{GroupCreated, GroupStart};
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 /// A transition while it is being decided.
 pub(crate) struct Draft<'a> {
@@ -19,6 +24,7 @@ pub(crate) struct Draft<'a> {
     heads: BTreeMap<(TopicId, PartitionId), Offset>,
     topics: BTreeMap<TopicName, (TopicId, u32)>,
     pub(crate) keys: BTreeMap<KeyDigest, (u64, MessageAt)>,
+    ended: BTreeSet<Tracked>,
 }
 
 impl<'a> Draft<'a> {
@@ -31,11 +37,17 @@ impl<'a> Draft<'a> {
             heads: BTreeMap::new(),
             topics: BTreeMap::new(),
             keys: BTreeMap::new(),
+            ended: BTreeSet::new(),
         }
     }
 
+    /// Adds a fact; what it ends for a bulk redrive follows it.
     pub(crate) fn push(&mut self, record: Record) {
+        let ended = self.state.jobs.ended_by(self.state, &record);
         self.records.push(record);
+        if let Some(ended) = ended.filter(|ended| self.ended.insert(ended.tracked)) {
+            self.records.push(Record::RedriveEnded(ended));
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,8 @@
 use crate::digests::{Digests, Used};
 use crate::ring::Ring;
 use crate::{
-    IdempotencyKey, Instant, KeyMark, MessageAt, Millis, Offset, PartitionId, Position, RunNo, State, TopicId,
+    IdempotencyKey, Instant, JobNo, KeyMark, MessageAt, Millis, Offset, PartitionId, Position, RunNo, State,
+    TopicId,
 };
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub(crate) enum Scope {
     Produce(TopicId),
     Run(TopicId),
     Redrive(MessageAt),
+    RedriveJob,
 }
 
 /// What a key found.
@@ -33,9 +35,12 @@ pub(crate) enum KeyHit {
     Message(MessageAt),
     /// A run.
     Run(RunNo),
+    /// A bulk redrive.
+    RedriveJob(JobNo),
 }
 
-/// A [`KeyHit`] in 16 bytes: there may be millions. No topic has the number that stands for a run.
+/// A [`KeyHit`] in 16 bytes: there may be millions. No topic has the numbers that stand for a run
+/// and for a bulk redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hit {
     topic: TopicId,
@@ -44,12 +49,14 @@ pub(crate) struct Hit {
 }
 
 const RUN: TopicId = TopicId(u32::MAX);
+const JOB: TopicId = TopicId(u32::MAX - 1);
 
 impl From<KeyHit> for Hit {
     fn from(hit: KeyHit) -> Self {
         match hit {
             KeyHit::Message(at) => Self { topic: at.topic, partition: at.partition, number: at.offset.0 },
             KeyHit::Run(run) => Self { topic: RUN, partition: PartitionId(0), number: run.0 },
+            KeyHit::RedriveJob(job) => Self { topic: JOB, partition: PartitionId(0), number: job.0 },
         }
     }
 }
@@ -58,6 +65,8 @@ impl From<Hit> for KeyHit {
     fn from(hit: Hit) -> Self {
         if hit.topic == RUN {
             Self::Run(RunNo(hit.number))
+        } else if hit.topic == JOB {
+            Self::RedriveJob(JobNo(hit.number))
         } else {
             let offset = Offset(hit.number);
             Self::Message(MessageAt { topic: hit.topic, partition: hit.partition, offset })
@@ -199,6 +208,7 @@ pub(crate) fn mark(key: &IdempotencyKey, scope: Scope) -> KeyMark {
             .update(&at.topic.0.to_le_bytes())
             .update(&at.partition.0.to_le_bytes())
             .update(&at.offset.0.to_le_bytes()),
+        Scope::RedriveJob => hasher.update(b"redrive job"),
     };
     hasher
         .update(&(key.tenant.len() as u64).to_le_bytes())

@@ -87,7 +87,7 @@ pub struct Note {
 }
 
 impl Note {
-    fn is_open_dead_letter(&self) -> bool {
+    pub(crate) fn is_open_dead_letter(&self) -> bool {
         self.dead.as_ref().is_some_and(|dead| dead.closed.is_none())
     }
 }
@@ -199,6 +199,10 @@ impl Partition {
     #[must_use]
     pub fn note(&self, offset: Offset) -> Option<&Note> {
         self.rare().notes.get(&offset).map(|note| &**note)
+    }
+
+    pub(crate) fn dead_letter_mut(&mut self, offset: Offset) -> Option<&mut DeadLetterState> {
+        self.rare.as_mut()?.notes.get_mut(&offset)?.dead.as_deref_mut()
     }
 
     /// The run whose command a message is.

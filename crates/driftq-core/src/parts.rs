@@ -14,7 +14,7 @@ use crate::{
     Entry, Group, GroupId, KeyDigest, MessageAt, MessageOf, Note, Offset, PartitionId, Progress, RunOf,
     State, Topic, TopicId, WallTime,
 };
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// Some entries of a long list, behind those before.
@@ -163,15 +163,34 @@ impl IntoIterator for Parts {
     }
 }
 
+/// The open dead letters among these notes; their entries came before.
+fn open_dead_letters(part: &OfPartition) -> Vec<Offset> {
+    match part {
+        OfPartition::Notes(notes) => {
+            let open = notes.iter().filter(|(_, note)| note.is_open_dead_letter());
+            open.map(|(offset, _)| *offset).collect()
+        }
+        OfPartition::Entries(_)
+        | OfPartition::Spans(_)
+        | OfPartition::Commands(_)
+        | OfPartition::Keys(_)
+        | OfPartition::Delayed(_) => Vec::new(),
+    }
+}
+
 impl State {
     /// Takes a part in, with all that is derived from it.
     pub(crate) fn adopt_part(&mut self, part: Part) {
         match part.0 {
             Kind::Topic(topic, partition, part) => {
                 self.adopt_timers_of(topic, partition, &part);
+                let open = open_dead_letters(&part);
                 let found = self.topics.get_mut(&topic).and_then(|topic| topic.partition_mut(partition));
                 if let Some(found) = found {
                     found.adopt(part);
+                }
+                for offset in open {
+                    self.index_dead_letter(MessageAt { topic, partition, offset });
                 }
             }
             Kind::Group(group, partition, part) => self.adopt_progress(group, partition, part),
@@ -209,9 +228,9 @@ impl State {
     fn adopt_progress(&mut self, group: GroupId, partition: PartitionId, part: OfProgress) {
         let Some(found) = self.groups.get_mut(&group) else { return };
         let Some(progress) = found.progress_mut(partition) else { return };
-        let offsets: alloc::vec::Vec<Offset> = match &part {
+        let offsets: Vec<Offset> = match &part {
             OfProgress::Slots(slots) => slots.keys().copied().collect(),
-            OfProgress::Ranges(_) | OfProgress::Memos(_) => alloc::vec::Vec::new(),
+            OfProgress::Ranges(_) | OfProgress::Memos(_) => Vec::new(),
         };
         progress.adopt(part);
         for offset in offsets {

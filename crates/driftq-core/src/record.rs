@@ -4,6 +4,10 @@
 //! it refers to it by position. The encoding is postcard's (<https://postcard.jamesmunns.com/wire-format>): variants
 //! are numbered in the order written here. A release adds variants at the end and never changes one.
 
+mod redrives;
+
+pub use redrives::*;
+
 use crate::{
     Attempt, Event, GroupId, GroupName, Instant, KeyDigest, LeaseId, Millis, Offset, OwnerId, PartitionId,
     Position, ReplaySeq, RetryPolicy, RunId, RunNo, StepName, TenantId, TopicId, TopicKind, TopicName,
@@ -61,6 +65,18 @@ pub enum Record {
     StepStored(Box<StepStored>),
     /// A record was appended again at the tail so that its old place can be released.
     Carried(Carried),
+    /// A dead letter got its fingerprint.
+    DeadLetterMarked(DeadLetterMarked),
+    /// Who closed a dead letter, when and why.
+    ClosingNoted(Box<ClosingNoted>),
+    /// A bulk redrive began.
+    RedriveJobStarted(Box<RedriveJobStarted>),
+    /// A bulk redrive looked on: where it goes on, and when.
+    RedriveJobAdvanced(Box<RedriveJobAdvanced>),
+    /// A bulk redrive stands differently.
+    RedriveJobChanged(Box<RedriveJobChanged>),
+    /// What a bulk redrive moved has ended.
+    RedriveEnded(RedriveEnded),
 }
 
 /// See [`Record::Started`].

@@ -4,16 +4,21 @@
 //! the dead letter leaves the list in the same transition, so it is redriven once.
 
 use crate::audit::admit_name;
+use crate::closing::{Because, draft_closing};
 use crate::dead_letter::find;
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
-use crate::produce::{find_key, make_room_for_key};
+use crate::produce::{find_key, make_room_for_key, partition_of};
 use crate::run_replay::decide_replay;
 use crate::{
-    Body, Closing, DeadLetterClosed, MessageAppended, MessageAt, NewInput, PartitionId, Record, Redrive,
-    Rejection, ReplayRun, Reply, TopicKind, TopicName,
+    Body, Closing, DLQ_PREFIX, DeadLetterState, KeyMark, MessageAppended, MessageAt, NewInput, PartitionId,
+    Record, Redrive, Rejection, ReplayRun, Reply, State, Topic, TopicKind, TopicName, Tracked,
 };
-use alloc::{boxed::Box, string::ToString};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<Reply, Rejection> {
     let state = draft.state;
@@ -25,41 +30,63 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
             (Some(KeyHit::Run(run)), Some(Closing::Replayed { replay_seq })) => {
                 return Ok(Reply::RunReplayed { run, replay_seq: *replay_seq });
             }
-            (Some(KeyHit::Run(_)), _) | (None, _) => {}
+            (Some(KeyHit::Run(_) | KeyHit::RedriveJob(_)), _) | (None, _) => {}
         }
     }
+    let as_it_is = redrive.value.is_none() && redrive.target_topic.is_none();
+    if dead.closed.is_none() && dead.run.is_some() && !as_it_is {
+        return Err(Rejection::RunDeadLetter);
+    }
+    let because = Because { actor: redrive.actor, reason: redrive.reason, moved: None };
+    let way = Way {
+        value: redrive.value,
+        target: redrive.target_topic.map(|topic| (topic, redrive.key)),
+        all_groups: redrive.all_groups,
+        key,
+    };
+    draft_redrive(draft, at, dead, way, because)
+}
+
+/// How a dead letter is redriven; the default is as it was.
+#[derive(Default)]
+pub(crate) struct Way {
+    pub(crate) value: Option<Vec<u8>>,
+    /// Another topic, and the message's key for the choice of the partition there.
+    pub(crate) target: Option<(TopicName, String)>,
+    pub(crate) all_groups: bool,
+    pub(crate) key: Option<KeyMark>,
+}
+
+/// Drafts one redrive, whoever asks for it. A rejection drafts nothing.
+pub(crate) fn draft_redrive(
+    draft: &mut Draft<'_>,
+    at: MessageAt,
+    dead: &DeadLetterState,
+    way: Way,
+    mut because: Because,
+) -> Result<Reply, Rejection> {
+    let state = draft.state;
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
     }
     if let Some(of) = dead.run {
-        if redrive.value.is_some() || redrive.target_topic.is_some() {
-            return Err(Rejection::RunDeadLetter);
-        }
         let run = state.runs.get(&of.run).ok_or(Rejection::UnknownDeadLetter)?;
-        return decide_replay(
-            draft,
-            ReplayRun {
-                run_id: run.id.clone(),
-                input: NewInput::Same,
-                from_step: None,
-                fresh: false,
-                actor: redrive.actor,
-            },
-            key,
-        );
+        let replay = ReplayRun {
+            run_id: run.id.clone(),
+            input: NewInput::Same,
+            from_step: None,
+            fresh: false,
+            actor: because.actor.clone(),
+        };
+        return decide_replay(draft, replay, way.key, because);
     }
-    let original = state.topics.get(&dead.original.topic);
-    let target = match (&redrive.target_topic, original) {
-        (Some(name), _) => {
-            state.topic(name).ok_or_else(|| Rejection::UnknownTopic(name.as_str().to_string()))?
-        }
-        (None, Some(topic)) => topic,
-        (None, None) => return Err(Rejection::UnknownTopic(redrive.dead_letter.topic.as_str().to_string())),
-    };
+    let (target, partition) = target_of(state, at, dead, way.target.as_ref())?;
+    let is_elsewhere = way.target.is_some() && target.id != dead.original.topic;
     admit_name(&target.name)?;
-    let is_elsewhere = target.id != dead.original.topic;
-    let partition = PartitionId(dead.original.partition.0 % target.partition_count());
-    if key.is_some() {
+    if matches!(target.kind, TopicKind::Timeline(_)) {
+        return Err(Rejection::NotOnTimeline("a redrive"));
+    }
+    if way.key.is_some() {
         make_room_for_key(draft);
     }
     let to = draft.next_message(target.id, partition);
@@ -69,11 +96,8 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
         .and_then(|p| p.entry(at.offset))
         .expect("the dead letter was found there");
     let bytes =
-        redrive.value.as_ref().map_or(entry.bytes, |value| u32::try_from(value.len()).unwrap_or(u32::MAX));
-    let tenant = dlq.tenant(&entry).cloned();
-    if matches!(target.kind, TopicKind::Timeline(_)) {
-        return Err(Rejection::NotOnTimeline("a redrive"));
-    }
+        way.value.as_ref().map_or(entry.bytes, |value| u32::try_from(value.len()).unwrap_or(u32::MAX));
+    let is_edited = way.value.is_some();
     draft.push(Record::MessageAppended(Box::new(MessageAppended {
         at: to,
         wall: state.wall,
@@ -81,22 +105,47 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
         policy: dead.policy,
         due: None,
         deadline: None,
-        key,
-        only_group: dead.group.clone().filter(|_| !redrive.all_groups && !is_elsewhere),
+        key: way.key,
+        only_group: dead.group.clone().filter(|_| !way.all_groups && !is_elsewhere),
         run: None,
         priority: 0,
-        tenant,
-        body: match redrive.value {
+        tenant: dlq.tenant(&entry).cloned(),
+        body: match way.value {
             Some(value) => Body::Edited { of: dead.content, value },
             None => Body::Of(dead.content),
         },
     })));
-    draft.push(Record::DeadLetterClosed(DeadLetterClosed {
-        at,
-        how: Closing::Redriven { to },
-        actor: redrive.actor,
-    }));
+    if let Some(moved) = &mut because.moved {
+        moved.tracked = Tracked::Message(to);
+    }
+    draft_closing(draft, at, Closing::Redriven { to }, is_edited, because);
     Ok(Reply::Redriven { to, topic: target.name.clone() })
+}
+
+/// Where a dead letter goes: back to its partition, or where its key belongs in another topic.
+fn target_of<'a>(
+    state: &'a State,
+    at: MessageAt,
+    dead: &DeadLetterState,
+    elsewhere: Option<&(TopicName, String)>,
+) -> Result<(&'a Topic, PartitionId), Rejection> {
+    let back = |topic: &'a Topic| (topic, PartitionId(dead.original.partition.0 % topic.partition_count()));
+    if let Some((name, key)) = elsewhere {
+        let topic = state.topic(name).ok_or_else(|| Rejection::UnknownTopic(name.as_str().to_string()))?;
+        let is_original = topic.id == dead.original.topic;
+        return Ok(if is_original {
+            back(topic)
+        } else {
+            (topic, partition_of(key, topic.partition_count()))
+        });
+    }
+    match state.topics.get(&dead.original.topic) {
+        Some(topic) => Ok(back(topic)),
+        None => {
+            let name = state.topics.get(&at.topic).map_or("", |dlq| dlq.name.as_str());
+            Err(Rejection::UnknownTopic(name.strip_prefix(DLQ_PREFIX).unwrap_or(name).to_string()))
+        }
+    }
 }
 
 fn name_of(draft: &Draft<'_>, at: MessageAt) -> TopicName {

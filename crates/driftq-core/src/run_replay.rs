@@ -3,14 +3,15 @@
 //! Promise: only an ended run is replayed; which finished steps are kept follows one order of rules; the run's open
 //! dead letter leaves the list in the same transition.
 
+use crate::closing::{Because, draft_closing};
 use crate::draft::Draft;
 use crate::event::ReplayRequested;
 use crate::idempotency::{self, KeyHit};
 use crate::produce::make_room_for_key;
 use crate::run::{Run, RunStatus, command_message, find_run};
 use crate::{
-    Attempt, Body, Closing, DeadLetterClosed, Event, KeyMark, NewInput, Position, Record, Rejection, Replay,
-    ReplayRun, Reply, RunInput, RunOf, RunReplayed, State, StepName,
+    Attempt, Body, Closing, Event, KeyMark, NewInput, Position, Record, Rejection, Replay, ReplayRun, Reply,
+    RunInput, RunOf, RunReplayed, State, StepName,
 };
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
@@ -18,6 +19,7 @@ pub(crate) fn decide_replay(
     draft: &mut Draft<'_>,
     replay: ReplayRun,
     key: Option<KeyMark>,
+    because: Because,
 ) -> Result<Reply, Rejection> {
     let state = draft.state;
     let run = find_run(state, &replay.run_id)?;
@@ -58,7 +60,7 @@ pub(crate) fn decide_replay(
         wall: state.wall,
         key,
     })));
-    close_dead_letters(draft, &run, of, replay.actor.as_deref());
+    close_dead_letters(draft, &run, of, because);
     let asked = ReplayRequested {
         actor: replay.actor,
         from_step: replay.from_step,
@@ -97,16 +99,15 @@ fn forgotten_steps(run: &Run, replay: &ReplayRun) -> Result<Vec<StepName>, Rejec
     })
 }
 
-fn close_dead_letters(draft: &mut Draft<'_>, run: &Run, of: RunOf, actor: Option<&str>) {
+fn close_dead_letters(draft: &mut Draft<'_>, run: &Run, of: RunOf, mut because: Because) {
     let state = draft.state;
     for dead in &run.dead_letters {
         let partition = state.topics.get(&dead.at.topic).and_then(|topic| topic.partition(dead.at.partition));
         if partition.is_some_and(|partition| partition.rare().open_dead.contains(&dead.at.offset)) {
-            draft.push(Record::DeadLetterClosed(DeadLetterClosed {
-                at: dead.at,
-                how: Closing::Replayed { replay_seq: of.replay_seq },
-                actor: actor.map(ToString::to_string),
-            }));
+            let how = Closing::Replayed { replay_seq: of.replay_seq };
+            draft_closing(draft, dead.at, how, false, because.clone());
+            // One replay is one move.
+            because.moved = None;
         }
     }
 }

@@ -6,13 +6,14 @@
 
 use crate::names::DLQ_PREFIX;
 use crate::{
-    CancelRun, Claim, Command, CreateRun, DeadLetterAt, MessageAt, Produce, Rejection, Run, RunId, RunNo,
-    State, TenantId, Topic, TopicKind, TopicName,
+    CancelRun, Claim, Command, CreateRun, DeadLetterAt, MessageAt, Produce, RedriveJob, Rejection, Run,
+    RunId, RunNo, State, TenantId, Topic, TopicKind, TopicName,
 };
 use alloc::{string::String, string::ToString, vec::Vec};
+use serde::{Deserialize, Serialize};
 
 /// What somebody may see; by default everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// Only topics whose names, without `dlq.`, begin with one of these.
     pub prefixes: Option<Vec<String>>,
@@ -70,11 +71,27 @@ impl Scope {
         let Some(topic) = state.topics.get(&at.topic) else { return false };
         let entry = topic.partition(at.partition).and_then(|partition| partition.entry(at.offset));
         let tenant = entry.as_ref().and_then(|entry| topic.tenant(entry));
-        let is_own = self.tenant.is_none() || tenant == self.tenant.as_ref();
         match state.dead_letter(at).and_then(|dead| dead.run) {
             Some(of) => state.runs.get(&of.run).is_some_and(|run| self.sees_run(state, &run)),
-            None => is_own && self.sees_topic(state, topic),
+            None => self.sees_dead_letters_of(state, topic, tenant),
         }
+    }
+
+    /// Whether the dead letters of this tenant in this topic are seen.
+    pub(crate) fn sees_dead_letters_of(
+        &self,
+        state: &State,
+        topic: &Topic,
+        tenant: Option<&TenantId>,
+    ) -> bool {
+        let is_own = self.tenant.is_none() || tenant == self.tenant.as_ref();
+        is_own && self.sees_topic(state, topic)
+    }
+
+    /// Whether this bulk redrive is seen: by whoever sees everything, and by those with the scope it was started with.
+    #[must_use]
+    pub fn sees_job(&self, job: &RedriveJob) -> bool {
+        self.is_whole() || *self == job.spec.filter.scope
     }
 
     /// Refuses a command that touches what is out of scope.
@@ -103,6 +120,14 @@ impl Scope {
                 redrive.target_topic.as_ref().map_or(Ok(()), |target| self.admit_topic(state, target))
             }
             Command::Discard(discard) => self.admit_dead_letter(state, &discard.dead_letter),
+            Command::StartRedriveJob(start) => {
+                let is_own = self.is_whole() || *self == start.spec.filter.scope;
+                if is_own { Ok(()) } else { Err(Rejection::OutOfScope("filter")) }
+            }
+            Command::ControlRedriveJob(control) => {
+                let is_seen = state.redrive_job(control.job).is_some_and(|job| self.sees_job(job));
+                if is_seen { Ok(()) } else { Err(Rejection::UnknownJob(control.job)) }
+            }
             Command::Audited(audited) => audited.act.as_ref().map_or(Ok(()), |act| self.admit(state, act)),
             // The writer's own: for groups that were opened within the scope.
             Command::Lease(_) | Command::GiveBack(_) => Ok(()),

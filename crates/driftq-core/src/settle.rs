@@ -11,8 +11,8 @@ use crate::memos::SettledBy;
 use crate::retry::brake_after;
 use crate::{
     Ack, Acked, AfterFailure, AttemptRef, Claim, DeadLetterReason, ErrorInfo, Event, Extend, Extended,
-    Failed, FailureCause, Group, Lease, MessageAt, MessageOf, Millis, Nack, Pending, Position, Record,
-    Rejection, Reply, RunStatus, Skipped, State, Topic, TopicKind, Waiting,
+    Failed, FailureCause, Fingerprint, Group, Lease, MessageAt, MessageOf, Millis, Nack, Pending, Position,
+    Record, Rejection, Reply, RunStatus, Skipped, State, Topic, TopicKind, Waiting,
 };
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 
@@ -195,6 +195,7 @@ fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, leas
         }
     });
     let due = state.now.after(wait);
+    let fingerprint = dead.map_or(Fingerprint::default(), |_| Fingerprint::of_error(&failure.error));
     let position = draft.next_position();
     draft.push(Record::Failed(Box::new(Failed {
         of,
@@ -225,8 +226,14 @@ fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, leas
     let mut history = lease.history.clone();
     remember_attempt(&mut history, AttemptRef { delivered: lease.delivered, failed: Some(position) });
     let original = MessageAt { topic: topic.id, partition: of.partition, offset: of.offset };
-    let given_up =
-        GivenUp { original, group: Some(group.name.clone()), reason, attempts: lease.attempt, history };
+    let given_up = GivenUp {
+        original,
+        group: Some(group.name.clone()),
+        reason,
+        attempts: lease.attempt,
+        history,
+        fingerprint,
+    };
     let at = draft_dead_letter(draft, given_up);
     if let Some(run) = &run {
         draft.run_event(run, lease.attempt, Event::DeadLettered { reason, at, failure: Some(position) });

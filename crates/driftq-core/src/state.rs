@@ -3,7 +3,9 @@
 //! Promise: everything in here is made of facts alone. Each entity (topic, group, run, key window) knows the last
 //! record that changed it, so a fact that is applied again, or to an entity that is gone, does nothing.
 
+use crate::dead_index::DeadIndex;
 use crate::packed::Packed;
+use crate::redrive_job::Jobs;
 use crate::timers::Timers;
 use crate::{
     Group, GroupId, GroupName, Instant, KeyWindow, MessageOf, Millis, PartitionId, Position, Run, RunId,
@@ -34,6 +36,8 @@ pub struct State {
     pub limits: Limits,
     pub(crate) topic_names: Packed<TopicName, TopicId>,
     pub(crate) dlq_topics: BTreeSet<TopicId>,
+    pub(crate) dead: DeadIndex,
+    pub(crate) jobs: Jobs,
     pub(crate) timers: Timers,
     pub(crate) ids: Ids,
 }
@@ -193,11 +197,12 @@ impl State {
 
     /// Takes a topic in that has no lists yet.
     pub(crate) fn adopt_topic(&mut self, topic: Topic) {
-        if topic.name.is_dead_letters() {
-            self.dlq_topics.insert(topic.id);
-        }
+        let (id, is_dead_letters) = (topic.id, topic.name.is_dead_letters());
         self.topic_names.insert(topic.name.clone(), topic.id);
         self.topics.insert(topic.id, topic);
+        if is_dead_letters {
+            self.dlq_topics.insert(id);
+        }
     }
 
     /// Takes a group in that has no lists yet.

@@ -5,8 +5,8 @@
 
 pub use crate::partition::{Entry, Note, Partition};
 use crate::{
-    GroupId, GroupName, KeyDigest, MessageAt, PartitionId, Position, RetryPolicy, RunNo, RunOf, TenantId,
-    TopicId, TopicName, WallTime,
+    DeadLetterState, GroupId, GroupName, KeyDigest, MessageAt, PartitionId, Position, RetryPolicy, RunNo,
+    RunOf, TenantId, TopicId, TopicName, WallTime,
 };
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,10 @@ impl Topic {
 
     pub(crate) fn partition_mut(&mut self, partition: PartitionId) -> Option<&mut Partition> {
         self.partitions.get_mut(usize::try_from(partition.0).ok()?)
+    }
+
+    pub(crate) fn dead_letter_mut(&mut self, at: MessageAt) -> Option<&mut DeadLetterState> {
+        self.partition_mut(at.partition)?.dead_letter_mut(at.offset)
     }
 
     /// Its groups, by name.

@@ -52,6 +52,10 @@ number!(
     RunNo(u64)
 );
 number!(
+    /// A bulk redrive's ordinal in order of creation; users see `job_<number>`.
+    JobNo(u64)
+);
+number!(
     /// How many times a group was handed a message, from 1.
     Attempt(u32)
 );

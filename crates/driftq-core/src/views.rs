@@ -4,11 +4,9 @@
 //! look and says where to go on.
 
 use crate::{
-    DeadLetterState, Group, GroupName, MessageAt, Offset, PartitionId, Position, Run, RunNo, RunStatus,
-    Scope, State, TenantId, TopicId, TopicName, WorkflowName,
+    Group, MessageAt, Position, Run, RunNo, RunStatus, Scope, State, TenantId, TopicId, WorkflowName,
 };
 use alloc::{borrow::Cow, string::String, vec::Vec};
-use core::ops::Bound;
 
 /// How many entries a filtered page looks at.
 pub const SCAN_MAX: usize = 10_000;
@@ -24,21 +22,6 @@ pub struct RunFilter {
     pub tenant: Option<TenantId>,
     /// With this tag.
     pub tag: Option<String>,
-    /// Of what may be seen.
-    pub scope: Scope,
-}
-
-/// Which dead letters are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeadLetterFilter {
-    /// Of this original topic.
-    pub topic: Option<TopicName>,
-    /// Failed by this group.
-    pub group: Option<GroupName>,
-    /// Of this run.
-    pub run: Option<RunNo>,
-    /// For this reason.
-    pub reason: Option<crate::DeadLetterReason>,
     /// Of what may be seen.
     pub scope: Scope,
 }
@@ -79,40 +62,6 @@ impl State {
         Page { items, next: None }
     }
 
-    /// Open dead letters in the order of their place, from behind `after`.
-    #[must_use]
-    pub fn dead_letters_page(
-        &self,
-        filter: &DeadLetterFilter,
-        after: Option<MessageAt>,
-        limit: usize,
-    ) -> Page<(MessageAt, &DeadLetterState), MessageAt> {
-        let mut items = Vec::new();
-        let mut last = after;
-        let mut looked = 0;
-        for (topic, _) in self.dead_letter_topics(filter, after) {
-            for at in self.open_dead_letters(topic, after) {
-                if items.len() >= limit || looked >= SCAN_MAX {
-                    return Page { items, next: last };
-                }
-                looked += 1;
-                last = Some(at);
-                let is_wanted =
-                    |dead: &&DeadLetterState| wanted(filter, dead) && filter.scope.sees_dead_letter(self, at);
-                if let Some(dead) = self.dead_letter(at).filter(is_wanted) {
-                    items.push((at, dead));
-                }
-            }
-        }
-        Page { items, next: None }
-    }
-
-    /// A dead letter's own state.
-    #[must_use]
-    pub fn dead_letter(&self, at: MessageAt) -> Option<&DeadLetterState> {
-        self.topics.get(&at.topic)?.partition(at.partition)?.note(at.offset)?.dead.as_deref()
-    }
-
     /// The record a message was appended by.
     #[must_use]
     pub fn position_of(&self, at: MessageAt) -> Option<Position> {
@@ -124,38 +73,4 @@ impl State {
         let topic = self.topics.get(&topic);
         topic.into_iter().flat_map(crate::Topic::groups).filter_map(|(_, id)| self.groups.get(&id))
     }
-
-    fn dead_letter_topics(
-        &self,
-        filter: &DeadLetterFilter,
-        after: Option<MessageAt>,
-    ) -> impl Iterator<Item = (TopicId, &crate::Topic)> {
-        let only = filter.topic.as_ref().map(|name| self.topic(&name.dead_letters()).map(|topic| topic.id));
-        let from = after.map_or(TopicId(0), |at| at.topic);
-        self.dlq_topics.range(from..).filter_map(move |id| {
-            let is_wanted = only.is_none_or(|only| only == Some(*id));
-            self.topics.get(id).filter(|_| is_wanted).map(|topic| (*id, topic))
-        })
-    }
-
-    fn open_dead_letters(&self, topic: TopicId, after: Option<MessageAt>) -> impl Iterator<Item = MessageAt> {
-        let partitions = self.topics.get(&topic).map_or(&[][..], |topic| &topic.partitions);
-        let least = after.filter(|after| after.topic == topic);
-        partitions.iter().zip(0..).flat_map(move |(partition, index)| {
-            let id = PartitionId(index);
-            let from = match least {
-                Some(after) if id < after.partition => Bound::Excluded(Offset(u64::MAX)),
-                Some(after) if id == after.partition => Bound::Excluded(after.offset),
-                Some(_) | None => Bound::Unbounded,
-            };
-            let open = partition.rare().open_dead.range((from, Bound::Unbounded));
-            open.map(move |(offset, ())| MessageAt { topic, partition: id, offset: *offset })
-        })
-    }
-}
-
-fn wanted(filter: &DeadLetterFilter, dead: &DeadLetterState) -> bool {
-    filter.group.as_ref().is_none_or(|group| dead.group.as_ref() == Some(group))
-        && filter.run.is_none_or(|run| dead.run.is_some_and(|of| of.run == run))
-        && filter.reason.is_none_or(|reason| dead.reason == reason)
 }

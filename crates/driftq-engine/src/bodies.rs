@@ -114,7 +114,8 @@ pub(crate) fn holds_body(record: &Record) -> bool {
         | Record::RunCreated(_)
         | Record::EventAppended(_)
         | Record::RunReplayed(_)
-        | Record::StepStored(_) => true,
+        | Record::StepStored(_)
+        | Record::ClosingNoted(_) => true,
         Record::Started(_)
         | Record::TimeAdvanced(_)
         | Record::TopicCreated(_)
@@ -129,7 +130,12 @@ pub(crate) fn holds_body(record: &Record) -> bool {
         | Record::DeadLetterClosed(_)
         | Record::DeadlinePassed(_)
         | Record::KeysForgotten(_)
-        | Record::Carried(_) => false,
+        | Record::Carried(_)
+        | Record::DeadLetterMarked(_)
+        | Record::RedriveJobStarted(_)
+        | Record::RedriveJobAdvanced(_)
+        | Record::RedriveJobChanged(_)
+        | Record::RedriveEnded(_) => false,
     }
 }
 

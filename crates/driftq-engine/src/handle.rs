@@ -6,10 +6,10 @@
 use crate::inbox::{Inbox, Status};
 use crate::{Bodies, Refusal};
 use driftq_core::{
-    Ack, AppendEvents, AuditEntry, Audited, CancelRun, Command, CreateRun, CreateTopic, Delivery, Discard,
-    Entry, Extend, GroupName, Held, MessageOf, Millis, Nack, OpenGroup, OwnerId, Position, Produce, Produced,
-    Redrive, ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, RunStatus, Scope, Start, State, StoreStep,
-    TenantId, TopicId, TopicName, WallTime,
+    Ack, AppendEvents, AuditEntry, Audited, CancelRun, Command, ControlRedriveJob, CreateRun, CreateTopic,
+    Delivery, Discard, Entry, Extend, GroupName, Held, JobNo, MessageOf, Millis, Nack, OpenGroup, OwnerId,
+    Position, Produce, Produced, Redrive, ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, RunStatus, Scope,
+    Start, StartRedriveJob, State, StoreStep, TenantId, TopicId, TopicName, WallTime,
 };
 use futures_channel::oneshot;
 use std::collections::VecDeque;
@@ -44,6 +44,7 @@ pub(crate) enum Request {
     Follow { run: RunId, after: u64, max: usize, bytes_max: u64, respond: Respond<Timeline> },
     RunEnd { run: RunId, wait: Millis, respond: Respond<()> },
     Advance { by: Millis, respond: Respond<WallTime> },
+    JobEnd { job: JobNo, wait: Millis, respond: Respond<()> },
     Drain,
     Stop,
 }
@@ -60,7 +61,8 @@ impl Request {
             | Self::Look(_)
             | Self::Follow { .. }
             | Self::RunEnd { .. }
-            | Self::Advance { .. } => false,
+            | Self::Advance { .. }
+            | Self::JobEnd { .. } => false,
         }
     }
 }
@@ -78,6 +80,7 @@ impl std::fmt::Debug for Request {
             Self::Follow { .. } => "Follow",
             Self::RunEnd { .. } => "RunEnd",
             Self::Advance { .. } => "Advance",
+            Self::JobEnd { .. } => "JobEnd",
             Self::Drain => "Drain",
             Self::Stop => "Stop",
         })
@@ -368,6 +371,36 @@ impl Broker {
     /// [`Refusal`].
     pub async fn advance(&self, by: Millis) -> Result<WallTime, Refusal> {
         self.ask(|respond| Request::Advance { by, respond }).await
+    }
+
+    /// Starts a bulk redrive; answers its ordinal and whether an idempotency key found an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn start_redrive_job(&self, start: StartRedriveJob) -> Result<(JobNo, bool), Refusal> {
+        match self.command(Command::StartRedriveJob(Box::new(start))).await? {
+            Reply::RedriveJob { job, duplicate } => Ok((job, duplicate)),
+            other => unreachable!("start_redrive_job was answered with {other:?}"),
+        }
+    }
+
+    /// Pauses, resumes or stops a bulk redrive.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn control_redrive_job(&self, control: ControlRedriveJob) -> Result<(), Refusal> {
+        self.command(Command::ControlRedriveJob(control)).await.map(drop)
+    }
+
+    /// Waits while a bulk redrive is running, at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn job_end(&self, job: JobNo, wait: Millis) -> Result<(), Refusal> {
+        self.ask(|respond| Request::JobEnd { job, wait, respond }).await
     }
 
     /// Takes nothing new from now on; polls and streams end empty.

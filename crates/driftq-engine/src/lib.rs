@@ -7,6 +7,7 @@
 mod bodies;
 mod checkpoint;
 mod clock;
+mod ends;
 mod error;
 mod handle;
 mod inbox;

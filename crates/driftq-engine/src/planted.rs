@@ -79,6 +79,14 @@ defects! {
     RedriveWithoutPolicy "redrive-without-policy",
     /// A redriven dead letter stays in the list.
     DeadLetterStays "dead-letter-stays",
+    /// A dead letter keeps no fingerprint.
+    FingerprintLost "fingerprint-lost",
+    /// A bulk redrive is not told of an end.
+    RedriveEndLost "redrive-end-lost",
+    /// A bulk redrive counts no move.
+    MoveUncounted "move-uncounted",
+    /// A bulk redrive is faster than asked.
+    JobHurries "job-hurries",
     /// A timeline misses an event.
     EventLost "event-lost",
     /// A timeline has an event twice.
@@ -126,7 +134,9 @@ fn spoil_one(defect: Defect, state: &State, record: Record, is_last_of_many: boo
         | (D::GivenBackLost, Record::GivenBack(_))
         | (D::ExtendLost, Record::Extended(_))
         | (D::StepLost, Record::StepStored(_))
-        | (D::DeadLetterStays, Record::DeadLetterClosed(_)) => {}
+        | (D::DeadLetterStays, Record::DeadLetterClosed(_))
+        | (D::FingerprintLost, Record::DeadLetterMarked(_))
+        | (D::RedriveEndLost, Record::RedriveEnded(_)) => {}
         (D::ActUntold, Record::MessageAppended(fact)) if is_audit(state, &fact) => {}
         (D::BatchCut, Record::MessageAppended(fact)) if is_last_of_many && fact.run.is_none() => {}
         (D::EventLost, Record::EventAppended(_)) if is_last_of_many => {}
@@ -197,6 +207,8 @@ fn change(defect: Defect, state: &State, record: &mut Record) {
             }
         }
         (D::ReplayKeepsSteps, Record::RunReplayed(fact)) => fact.forget.clear(),
+        (D::MoveUncounted, Record::ClosingNoted(fact)) => fact.moved = None,
+        (D::JobHurries, Record::RedriveJobAdvanced(fact)) => fact.due_ns -= fact.due_ns / 16,
         (D::TimeFollowsWall, Record::TimeAdvanced(fact)) => {
             let jump = state.wall.until(fact.wall);
             fact.now = fact.now.max(state.now.after(jump));

@@ -3,8 +3,9 @@
 //! Promise: whoever waits is found by the fact that wakes him; nothing is scanned and nothing polls. Those who went
 //! away are swept when their number has doubled, so they cost no more than those who stayed.
 
+use crate::ends::Ends;
 use crate::handle::{ConsumerId, Deliveries, OpenConsumer, Respond, Timeline};
-use driftq_core::{GroupId, MessageOf, Record, RunId, RunNo, TopicId};
+use driftq_core::{GroupId, JobNo, JobStatus, MessageOf, Record, RunId, RunNo, TopicId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -70,9 +71,8 @@ pub(crate) struct Waiters {
     follower_count: usize,
     sweep_at: usize,
     changed: BTreeSet<TopicId>,
-    run_ends: BTreeMap<RunNo, Vec<(Duration, Respond<()>)>>,
-    run_deadlines: BTreeSet<(Duration, RunNo)>,
-    ended: BTreeSet<RunNo>,
+    pub(crate) runs: Ends<RunNo>,
+    pub(crate) jobs: Ends<JobNo>,
 }
 
 impl Waiters {
@@ -250,8 +250,8 @@ impl Waiters {
                 if self.followers.contains_key(&fact.topic) {
                     self.changed.insert(fact.topic);
                 }
-                if ends_run(&fact.event) && self.run_ends.contains_key(&fact.of.run) {
-                    self.ended.insert(fact.of.run);
+                if ends_run(&fact.event) {
+                    self.runs.note(fact.of.run);
                 }
             }
             Record::Acked(fact) => self.let_go(fact.of),
@@ -278,15 +278,24 @@ impl Waiters {
             | Record::RunCreated(_)
             | Record::RunReplayed(_)
             | Record::StepStored(_)
-            | Record::Carried(_) => {}
+            | Record::Carried(_)
+            | Record::DeadLetterMarked(_)
+            | Record::ClosingNoted(_)
+            | Record::RedriveJobStarted(_)
+            | Record::RedriveJobAdvanced(_)
+            | Record::RedriveEnded(_) => {}
+            Record::RedriveJobChanged(fact) => {
+                if fact.to != JobStatus::Running {
+                    self.jobs.note(fact.job);
+                }
+            }
         }
     }
 
     /// The next moment at which a wait ends by itself.
     pub(crate) fn next_end(&self) -> Option<Duration> {
         let poll = self.poll_ends.first().map(|(at, _)| *at);
-        let run = self.run_deadlines.first().map(|(at, _)| *at);
-        [poll, run].into_iter().flatten().min()
+        [poll, self.runs.next(), self.jobs.next()].into_iter().flatten().min()
     }
 
     /// Polls whose wait is over.
@@ -324,7 +333,7 @@ impl Waiters {
 
     /// Whether somebody waits for what has changed.
     pub(crate) fn has_news(&self) -> bool {
-        !self.changed.is_empty() || !self.ended.is_empty()
+        !self.changed.is_empty() || self.runs.has_news() || self.jobs.has_news()
     }
 
     /// Readers of the timelines that have changed.
@@ -344,38 +353,17 @@ impl Waiters {
         std::mem::take(&mut self.followers).into_values().flatten().collect()
     }
 
-    pub(crate) fn await_end(&mut self, run: RunNo, until: Duration, respond: Respond<()>) {
-        self.run_ends.entry(run).or_default().push((until, respond));
-        self.run_deadlines.insert((until, run));
-    }
-
-    /// Callers whose run has ended.
-    pub(crate) fn take_ended_runs(&mut self) -> Vec<Respond<()>> {
-        let mut callers = Vec::new();
-        for run in std::mem::take(&mut self.ended) {
-            for (until, respond) in self.run_ends.remove(&run).unwrap_or_default() {
-                self.run_deadlines.remove(&(until, run));
-                callers.push(respond);
-            }
-        }
+    /// Callers whose run or job has ended.
+    pub(crate) fn take_ended(&mut self) -> Vec<Respond<()>> {
+        let mut callers = self.runs.take_ended();
+        callers.extend(self.jobs.take_ended());
         callers
     }
 
-    /// Callers whose wait for a run's end is over.
+    /// Callers whose wait for an end is over.
     pub(crate) fn take_late_callers(&mut self, now: Duration) -> Vec<Respond<()>> {
-        let late: Vec<_> = self.run_deadlines.iter().take_while(|(at, _)| *at <= now).copied().collect();
-        let mut callers = Vec::new();
-        for (at, run) in late {
-            self.run_deadlines.remove(&(at, run));
-            let Some(waiting) = self.run_ends.get_mut(&run) else { continue };
-            let (over, rest) = std::mem::take(waiting).into_iter().partition(|(until, _)| *until <= now);
-            *waiting = rest;
-            if waiting.is_empty() {
-                self.run_ends.remove(&run);
-            }
-            let over: Vec<(Duration, Respond<()>)> = over;
-            callers.extend(over.into_iter().map(|(_, respond)| respond));
-        }
+        let mut callers = self.runs.take_late(now);
+        callers.extend(self.jobs.take_late(now));
         callers
     }
 }

@@ -18,7 +18,7 @@ use crate::waiters::Waiters;
 use crate::{Bodies, Broker, Clock, EngineError, Recovery, Refusal};
 use driftq_core::{
     Entropy, GroupId, Instant, Limits, Millis, Position, Record, Started, State, TimeAdvanced, apply,
-    decide_due,
+    decide_due, decide_jobs,
 };
 use driftq_log::{Batch, Log, LogError, Room};
 use futures_channel::oneshot;
@@ -354,6 +354,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         self.has_due_left
             || self.state.next_instant(self.retried_until).is_some_and(|at| at <= now)
             || self.state.next_wall().is_some_and(|at| at <= wall)
+            || self.next_job().is_some_and(|at| at <= now)
     }
 
     fn decide_due(&mut self) -> Result<(), EngineError> {
@@ -364,7 +365,10 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             }
             let entropy = self.draw();
             let waiters = &self.waiters;
-            let records = decide_due(&self.state, entropy, DUE_CHUNK, &|group| waiters.is_open(group));
+            let mut records = decide_due(&self.state, entropy, DUE_CHUNK, &|group| waiters.is_open(group));
+            if records.is_empty() && self.next_job().is_some_and(|at| at <= self.state.now) {
+                records = decide_jobs(&self.state, entropy, DUE_CHUNK);
+            }
             if records.is_empty() {
                 return Ok(());
             }
@@ -405,7 +409,8 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             return [self.is_due().then_some(Duration::ZERO), None];
         }
         let now = self.instant();
-        let core = self.state.next_instant(self.retried_until).map(|at| now.until(at));
+        let due = [self.state.next_instant(self.retried_until), self.next_job()];
+        let core = due.into_iter().flatten().min().map(|at| now.until(at));
         let wall = self.state.next_wall().map(|at| self.clock.wall().until(at));
         let [core, wall] = [core, wall].map(|wait| wait.map(|wait| Duration::from_millis(wait.0)));
         [core, wall.map(|wait| wait.min(WALL_SLEEP_MAX))]
@@ -547,7 +552,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         self.answers = waiting;
     }
 
-    /// Wakes readers of changed timelines and callers whose run has ended, now that it is durable.
+    /// Wakes readers of changed timelines and callers whose run or job has ended, now that it is durable.
     fn tell_news(&mut self) {
         if !self.waiters.has_news() || self.durable < self.state.applied {
             return;
@@ -557,7 +562,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
                 self.follow(follower);
             }
         }
-        for respond in self.waiters.take_ended_runs() {
+        for respond in self.waiters.take_ended() {
             self.answer(respond, Ok(()));
         }
         self.answer_ready();

@@ -155,6 +155,18 @@ impl FromRequestParts<App> for KeyHeader {
     }
 }
 
+/// The id of a bulk redrive that the path names.
+pub(crate) struct JobParam(pub(crate) String);
+
+impl FromRequestParts<App> for JobParam {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let params = path_params(parts, app).await?;
+        Ok(Self(named(&params, "job_id")?.to_owned()))
+    }
+}
+
 /// Right behind which event a reader of a timeline goes on, by its `Last-Event-ID` header.
 pub(crate) struct LastEventId(pub(crate) Option<String>);
 

@@ -173,15 +173,21 @@ impl From<Rejection> for Problem {
             | Rejection::UnknownStep { .. }
             | Rejection::NotForCommands(_)
             | Rejection::TooManySteps { .. }
-            | Rejection::RunDeadLetter => Self::invalid(text),
-            Rejection::UnknownRun(_) | Rejection::UnknownDeadLetter => Self::not_found(text),
+            | Rejection::RunDeadLetter
+            | Rejection::TooManyPartitionsToRedrive(_) => Self::invalid(text),
+            Rejection::UnknownRun(_)
+            | Rejection::UnknownDeadLetter
+            | Rejection::UnknownJob(_)
+            | Rejection::NoDeadLetterMatches => Self::not_found(text),
             Rejection::NotOwner
             | Rejection::RunExists(_)
             | Rejection::TimelineTaken(_)
             | Rejection::RunNotEnded { .. }
             | Rejection::RunEnded { .. }
             | Rejection::InputChanged
-            | Rejection::DeadLetterClosed(_) => Self::new(ErrorCode::FailedPrecondition, text),
+            | Rejection::DeadLetterClosed(_)
+            | Rejection::JobOver(_)
+            | Rejection::TooManyJobs(_) => Self::new(ErrorCode::FailedPrecondition, text),
             Rejection::Cancelled => Self::new(ErrorCode::FailedPrecondition, text).reason("cancelled"),
             Rejection::FingerprintDiffers => Self::new(ErrorCode::Unprocessable, text),
             Rejection::TooManyTopics(_) => Self::new(ErrorCode::ResourceExhausted, text)

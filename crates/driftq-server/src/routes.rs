@@ -7,7 +7,9 @@ use crate::access::Reach::{Command, List, Messages, Path, Whole};
 use crate::access::Verb::{Admin, Consume, Dlq, Produce, RunsRead, RunsWrite};
 use crate::access::{self, Rule, Who};
 use crate::app::App;
-use crate::handlers::{consume, dead_letters, dev, events, health, produce, runs, settle, steps, topics};
+use crate::handlers::{
+    attempts, consume, dead_letters, dev, events, health, produce, redrive_jobs, runs, settle, steps, topics,
+};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use axum::Router;
@@ -22,6 +24,7 @@ use utoipa::openapi::HttpMethod;
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
+const JOB: &str = "/v1/dlq/jobs/{job_id}";
 const DEAD_LETTER: &str = "/v1/dlq/{topic}/{partition}/{offset}";
 /// How much of a path is repeated in an answer.
 const PATH_SHOWN_MAX: usize = 200;
@@ -71,6 +74,7 @@ pub(crate) fn table() -> Vec<Route> {
     table.extend(timeline_routes());
     table.extend(dead_letter_routes());
     table.extend(dev_routes());
+    table.extend(redrive_job_routes());
     table
 }
 
@@ -310,6 +314,22 @@ fn timeline_routes() -> Vec<Route> {
                 .answers::<api::StepResponse>(200, JSON),
         ),
         get(
+            "/v1/runs/{run_id}/attempts",
+            Rule::of_run(&[RunsRead]),
+            attempts::list,
+            op("list_attempts", "A run's attempts, oldest first")
+                .query::<api::RunAttemptQuery>()
+                .answers::<api::RunAttemptPage>(200, JSON),
+        ),
+        get(
+            "/v1/runs/{run_id}/diff",
+            Rule::of_run(&[RunsRead]),
+            attempts::of_run,
+            op("diff_attempts", "What differs between two attempts of a run")
+                .query::<api::RunDiffQuery>()
+                .answers::<api::RunDiff>(200, JSON),
+        ),
+        get(
             "/v1/runs/{run_id}/dlq",
             Rule::of_run(&[RunsRead, Dlq]),
             dead_letters::of_run,
@@ -332,10 +352,26 @@ fn dead_letter_routes() -> Vec<Route> {
                 .answers::<api::DeadLetterPage>(200, JSON),
         ),
         get(
+            "/v1/dlq/fingerprints",
+            Rule::with(&[Dlq], List),
+            dead_letters::fingerprints,
+            op("list_fingerprints", "Count open dead letters by what failed, the most frequent first")
+                .query::<api::FingerprintQuery>()
+                .answers::<api::FingerprintPage>(200, JSON),
+        ),
+        get(
             DEAD_LETTER,
             Rule::with(&[Dlq], Path),
             dead_letters::show,
             op("show_dead_letter", "Show a dead letter").answers::<api::DeadLetterDetail>(200, JSON),
+        ),
+        get(
+            &format!("{DEAD_LETTER}/diff"),
+            Rule::with(&[Dlq], Path),
+            attempts::of_dead_letter,
+            op("diff_dead_letter", "What differs between two attempts of a dead letter")
+                .query::<api::DeadLetterDiffQuery>()
+                .answers::<api::DeadLetterDiff>(200, JSON),
         ),
         post(
             &format!("{DEAD_LETTER}/redrive"),
@@ -381,6 +417,58 @@ fn dev_routes() -> Vec<Route> {
 /// Paths that need no token.
 pub(crate) fn open_paths() -> impl Iterator<Item = String> {
     table().into_iter().filter(|route| matches!(route.rule.who, Who::Everybody)).map(|route| route.path)
+}
+
+fn redrive_job_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("dead letters", id, summary);
+    let act =
+        |id, summary| op(id, summary).body::<api::RedriveJobAct>().answers::<api::RedriveJob>(200, JSON);
+    vec![
+        post(
+            "/v1/dlq/redrive",
+            Rule::with(&[Dlq], Command),
+            redrive_jobs::start,
+            op("start_redrive_job", "Redrive many dead letters at a rate, or say what that would do")
+                .idempotent()
+                .body::<api::StartRedriveJobRequest>()
+                .answers::<api::RedriveJob>(202, JSON)
+                .answers::<api::RedriveDryRun>(200, JSON),
+        ),
+        get(
+            "/v1/dlq/jobs",
+            Rule::with(&[Dlq], List),
+            redrive_jobs::list,
+            op("list_redrive_jobs", "List bulk redrives, newest first")
+                .query::<api::RedriveJobListQuery>()
+                .answers::<api::RedriveJobPage>(200, JSON),
+        ),
+        get(
+            JOB,
+            Rule::with(&[Dlq], List),
+            redrive_jobs::show,
+            op("show_redrive_job", "Show a bulk redrive")
+                .query::<api::RedriveJobQuery>()
+                .answers::<api::RedriveJob>(200, JSON),
+        ),
+        post(
+            &format!("{JOB}/pause"),
+            Rule::with(&[Dlq], Command),
+            redrive_jobs::pause,
+            act("pause_redrive_job", "Let a bulk redrive rest"),
+        ),
+        post(
+            &format!("{JOB}/resume"),
+            Rule::with(&[Dlq], Command),
+            redrive_jobs::resume,
+            act("resume_redrive_job", "Let a bulk redrive go on"),
+        ),
+        post(
+            &format!("{JOB}/stop"),
+            Rule::with(&[Dlq], Command),
+            redrive_jobs::stop,
+            act("stop_redrive_job", "End a bulk redrive"),
+        ),
+    ]
 }
 
 /// The router made from the table.

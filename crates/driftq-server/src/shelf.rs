@@ -59,8 +59,33 @@ where
     T: Send + 'static,
     F: Fn(&Shelf<'_>) -> Result<T, Miss> + Send + Sync + 'static,
 {
+    render_from(broker, app, render, false).await
+}
+
+/// Runs `render` on a thread that may block, for whoever reads much.
+pub(crate) async fn render_apart<T, F>(
+    broker: &Broker,
+    app: &crate::app::App,
+    render: F,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: Fn(&Shelf<'_>) -> Result<T, Miss> + Send + Sync + 'static,
+{
+    render_from(broker, app, render, true).await
+}
+
+async fn render_from<T, F>(
+    broker: &Broker,
+    app: &crate::app::App,
+    render: F,
+    mut may_block: bool,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: Fn(&Shelf<'_>) -> Result<T, Miss> + Send + Sync + 'static,
+{
     let render = Arc::new(render);
-    let mut may_block = false;
     loop {
         let result = if may_block {
             let (render, bodies, app) = (Arc::clone(&render), Arc::clone(broker.bodies()), app.clone());

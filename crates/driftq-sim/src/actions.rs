@@ -9,9 +9,10 @@ use crate::plan::{Fate, Input, Message, Op, Pick, Take, Way, Who};
 use crate::workload::COMMANDS;
 use crate::world::{InHand, Stream, World};
 use driftq_core::{
-    Ack, AppendEvents, CancelRun, Claim, Command, Content, CreateRun, CreateTopic, DeadLetterAt, Discard,
-    Due, ErrorInfo, Extend, GroupName, IdempotencyKey, LeaseId, Millis, Nack, NewInput, OwnerId, Position,
-    Produce, Redrive, ReplayRun, RunId, Start, StepName, StoreStep, TenantId, TopicName, WallTime,
+    Ack, AppendEvents, CancelRun, Claim, Command, Content, ControlRedriveJob, CreateRun, CreateTopic,
+    DeadLetterAt, DeadLetterFilter, Discard, Due, ErrorInfo, Extend, GroupName, IdempotencyKey, JobAct,
+    JobNo, LeaseId, Millis, Nack, NewInput, OwnerId, Position, Produce, Redrive, RedriveSpec, ReplayRun,
+    RunId, SHARE_ONE, Start, StartRedriveJob, StepName, StoreStep, TenantId, TopicName, WallTime,
     WorkerEvent, WorkflowName,
 };
 use driftq_engine::{OpenConsumer, Poll};
@@ -28,6 +29,7 @@ impl World {
     pub(crate) fn act(&mut self, op: &Op) -> Verdict {
         match op {
             Op::Topic { .. } | Op::Produce { .. } | Op::Redrive { .. } | Op::Discard { .. } => self.feed(op),
+            Op::Job { .. } | Op::Control { .. } => self.job(op),
             Op::Open { .. } | Op::Pull { .. } | Op::Close { .. } | Op::Poll { .. } | Op::HangUp => {
                 self.consume(op)
             }
@@ -123,8 +125,10 @@ impl World {
                     value,
                     target_topic: target.map(topic_name),
                     all_groups: *all_groups,
+                    key: "key-1".to_owned(),
                     idempotency: key.map(|key| idempotency(key, 0, None)),
                     actor: None,
+                    reason: None,
                 };
                 self.call(Ask::Command(Command::Redrive(Box::new(redrive))), *fate)
             }
@@ -134,6 +138,69 @@ impl World {
                 self.call(Ask::Command(Command::Discard(discard)), *fate)
             }
             _ => Ok(()),
+        }
+    }
+
+    fn job(&mut self, op: &Op) -> Verdict {
+        let (command, fate) = match op {
+            Op::Job { pick, filter, rate, canary, percent, key, fate } => {
+                let start = StartRedriveJob {
+                    spec: RedriveSpec {
+                        filter: self.filter(*pick, *filter),
+                        rate_milli: rate * 1_000,
+                        canary: *canary,
+                        stop_share: percent.map(|percent| percent * SHARE_ONE / 100),
+                    },
+                    idempotency: key.map(|key| idempotency(key, 0, None)),
+                    actor: Some("ops".to_owned()),
+                    reason: None,
+                };
+                (Command::StartRedriveJob(Box::new(start)), *fate)
+            }
+            Op::Control { pick, act, fate } => {
+                // Mostly one that there is.
+                let all: Vec<JobNo> = self.model.jobs.keys().copied().collect();
+                let job = index(*pick, all.len()).map_or(JobNo(7), |at| all[at]);
+                let act = match act {
+                    0 | 1 => JobAct::Pause,
+                    2..=4 => JobAct::Resume,
+                    _ => JobAct::Stop,
+                };
+                (
+                    Command::ControlRedriveJob(ControlRedriveJob {
+                        job,
+                        act,
+                        actor: Some(format!("{act:?}")),
+                        reason: None,
+                    }),
+                    *fate,
+                )
+            }
+            _ => return Ok(()),
+        };
+        self.call(Ask::Command(command), fate)
+    }
+
+    /// A filter that some dead letter passes, with one field or none.
+    fn filter(&self, pick: u32, field: u8) -> DeadLetterFilter {
+        let none = DeadLetterFilter::default();
+        let all = self.model.dead_letters();
+        let Some((at, dead)) = index(pick, all.len()).map(|number| &all[number]) else { return none };
+        let topic = || {
+            let original = self.model.topics.get(&dead.original.topic);
+            original.map(|topic| topic.name.clone())
+        };
+        match field {
+            0 => DeadLetterFilter { topic: topic(), ..none },
+            1 => DeadLetterFilter { group: dead.group.clone(), ..none },
+            2 => DeadLetterFilter { reason: Some(dead.reason), ..none },
+            3 => DeadLetterFilter { fingerprint: dead.fingerprint, ..none },
+            4 => {
+                let message = self.model.message_at(*at);
+                DeadLetterFilter { tenant: message.and_then(|message| message.tenant.clone()), ..none }
+            }
+            5 => DeadLetterFilter { run: dead.run.map(|of| of.run), since: Some(dead.wall), ..none },
+            _ => none,
         }
     }
 

@@ -12,7 +12,9 @@ pub(crate) fn entry_of(command: &Command) -> Option<String> {
         | Command::Redrive(_)
         | Command::Discard(_)
         | Command::ReplayRun(_)
-        | Command::CancelRun(_) => {
+        | Command::CancelRun(_)
+        | Command::StartRedriveJob(_)
+        | Command::ControlRedriveJob(_) => {
             let mut hasher = DefaultHasher::new();
             format!("{command:?}").hash(&mut hasher);
             Some(format!("{{\"act\":\"{:016x}\"}}", hasher.finish()))

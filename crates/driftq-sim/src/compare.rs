@@ -4,7 +4,8 @@
 //! kept.
 
 use crate::model::{Message, Model, Partition, Progress, Standing, Verdict};
-use driftq_core::{Offset, PartitionId, Pending, State, Topic};
+use driftq_core::{DeadLetterFilter, Fingerprint, Offset, PartitionId, Pending, Scope, State, Topic};
+use std::collections::BTreeMap;
 
 /// Compares everything; the first difference is the answer.
 pub(crate) fn compare(model: &Model, state: &State) -> Verdict {
@@ -18,7 +19,40 @@ pub(crate) fn compare(model: &Model, state: &State) -> Verdict {
     }
     topics(model, state)?;
     groups(model, state)?;
-    runs(model, state)
+    runs(model, state)?;
+    kinds(model, state)?;
+    jobs(model, state)
+}
+
+/// Open dead letters, counted by their fingerprints.
+fn kinds(model: &Model, state: &State) -> Verdict {
+    let mut known: BTreeMap<Fingerprint, u64> = BTreeMap::new();
+    for (_, dead) in model.dead_letters().iter().filter(|(_, dead)| dead.closed.is_none()) {
+        *known.entry(dead.fingerprint.ok_or("a dead letter without a fingerprint")?).or_default() += 1;
+    }
+    let page = state.dead_letter_kinds(&DeadLetterFilter::default(), None, usize::MAX);
+    let counted: BTreeMap<_, _> = page.items.iter().map(|kind| (kind.fingerprint, kind.count)).collect();
+    if counted == known { Ok(()) } else { Err(format!("{counted:?} are counted, {known:?} are open")) }
+}
+
+fn jobs(model: &Model, state: &State) -> Verdict {
+    let page = state.redrive_jobs_page(&Scope::default(), None, None, usize::MAX);
+    if page.items.len() != model.jobs.len() {
+        return Err(format!("the broker has {} jobs, the model {}", page.items.len(), model.jobs.len()));
+    }
+    for job in page.items {
+        let known = model.jobs.get(&job.no).ok_or_else(|| format!("the model has no job {}", job.no))?;
+        let counts = (job.matched, job.moved, job.succeeded, job.failed, job.withdrawn, job.refused);
+        let refused = known.refused.len() as u64;
+        let same = (known.matched, known.moved, known.succeeded, known.failed, known.withdrawn, refused);
+        if counts != same || (job.status, job.waiting()) != (known.status, known.waiting()) {
+            return Err(format!("job {} is {job:?}, the model says {known:?}", job.no));
+        }
+    }
+    match model.waits_in_vain() {
+        Some(tracked) => Err(format!("a job waits for {tracked:?}, which has ended")),
+        None => Ok(()),
+    }
 }
 
 fn topics(model: &Model, state: &State) -> Verdict {

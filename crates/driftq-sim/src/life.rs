@@ -20,6 +20,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const ROUNDS_MAX: usize = 300;
 /// How long a round may wait at once: longer than the longest lease, so that a dead worker's lease ends.
 const ROUND_WAIT_MAX: u64 = 13 * 60 * 60 * 1000;
+/// How long a job may need for its next message: it moves one a second at the least.
+const JOB_WAIT: u64 = 1_000;
 
 /// What one life came to.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ fn end(world: &mut World) -> Verdict {
             None => world.wait(5_000)?,
         }
     }
-    if let Some(left) = world.model.unsettled() {
+    if let Some(left) = world.model.unsettled().or_else(|| world.model.idle_job()) {
         return Err(format!("at the end, {left}"));
     }
     produce_fresh(world)?;
@@ -186,6 +188,9 @@ fn next_event(world: &World) -> Option<u64> {
                 Standing::Settled(_) => {}
             }
         }
+    }
+    if model.idle_job().is_some() {
+        at(JOB_WAIT);
     }
     for topic in model.topics.values() {
         for (number, partition) in (0..).zip(&topic.partitions) {

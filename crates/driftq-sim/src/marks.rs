@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// All marks.
-pub const MARKS: [&str; 63] = [
+pub const MARKS: [&str; 76] = [
     "ack after restart",
     "ack by a stranger refused",
     "ack repeated",
@@ -14,6 +14,7 @@ pub const MARKS: [&str; 63] = [
     "answer lost",
     "backpressure",
     "brake",
+    "canary passed",
     "cancelled run told to its worker",
     "checkpoint loaded",
     "checkpoint written",
@@ -42,6 +43,15 @@ pub const MARKS: [&str; 63] = [
     "given back",
     "group forgotten",
     "group latest",
+    "job done",
+    "job halted",
+    "job moved a message",
+    "job passed over a dead letter",
+    "job paused",
+    "job replayed a run",
+    "job resumed",
+    "job started",
+    "job stopped",
     "keys forgotten",
     "kill",
     "late call",
@@ -54,6 +64,9 @@ pub const MARKS: [&str; 63] = [
     "poll woken",
     "power cut",
     "produced event",
+    "redrive dead again",
+    "redrive succeeded",
+    "redrive withdrawn",
     "redriven",
     "redriven edited",
     "redriven run",

@@ -5,19 +5,24 @@
 //! rule with the broker's core: only the words (records, names, numbers) are the same.
 
 mod claims;
+mod jobs;
 mod leases;
 mod messages;
 mod replies;
 mod runs;
 
+pub(crate) use jobs::Job;
 pub(crate) use replies::Surroundings;
+
+use jobs::Noting;
 
 use crate::calls::Sent;
 use crate::marks::Marks;
 use driftq_core::{
-    Attempt, AttemptRef, Closing, GroupId, GroupName, Instant, KeyDigest, LeaseId, Limits, MessageAt,
-    MessageOf, Millis, Offset, OwnerId, PartitionId, Position, Record, ReplaySeq, RetryPolicy, RunId, RunNo,
-    RunOf, RunStatus, StepName, TenantId, TopicId, TopicKind, TopicName, WallTime, WorkflowName,
+    Attempt, AttemptRef, Closing, DeadLetterReason, FailureCause, Fingerprint, GroupId, GroupName, Instant,
+    JobNo, KeyDigest, LeaseId, Limits, MessageAt, MessageOf, Millis, Offset, OwnerId, PartitionId, Position,
+    Record, ReplaySeq, RetryPolicy, RunId, RunNo, RunOf, RunStatus, StepName, TenantId, TopicId, TopicKind,
+    TopicName, Tracked, WallTime, WorkflowName,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -50,6 +55,11 @@ pub(crate) struct Dead {
     pub(crate) run: Option<RunOf>,
     pub(crate) policy: Option<RetryPolicy>,
     pub(crate) closed: Option<Closing>,
+    pub(crate) reason: DeadLetterReason,
+    pub(crate) wall: WallTime,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// What its newest error was, in a word.
+    pub(crate) kind: &'static str,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -146,6 +156,7 @@ pub(crate) struct Run {
 pub(crate) enum Hit {
     Message(MessageAt),
     Run(RunNo),
+    Job(JobNo),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +195,8 @@ pub(crate) struct Known {
     pub(crate) taken: BTreeSet<LeaseId>,
     /// Leases that some worker was told of, taken or not.
     pub(crate) handed: BTreeSet<LeaseId>,
+    /// Which kind of failure has which fingerprint.
+    pub(crate) fingerprints: BTreeMap<&'static str, Fingerprint>,
 }
 
 /// The reference model.
@@ -197,8 +210,12 @@ pub(crate) struct Model {
     pub(crate) groups: BTreeMap<GroupId, Group>,
     pub(crate) runs: BTreeMap<RunNo, Run>,
     pub(crate) keys: VecDeque<KeyUse>,
+    pub(crate) jobs: BTreeMap<JobNo, Job>,
+    pub(crate) tracked: BTreeMap<Tracked, JobNo>,
     pub(crate) expected: VecDeque<Expected>,
     pub(crate) known: Known,
+    noting: Option<Noting>,
+    last_cause: FailureCause,
     leases: BTreeMap<LeaseId, Position>,
     base: (Instant, Millis),
 }
@@ -215,8 +232,12 @@ impl Model {
             groups: BTreeMap::new(),
             runs: BTreeMap::new(),
             keys: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            tracked: BTreeMap::new(),
             expected: VecDeque::new(),
             known: Known::default(),
+            noting: None,
+            last_cause: FailureCause::Nack,
             leases: BTreeMap::new(),
             base: (Instant(0), Millis(0)),
         }
@@ -255,7 +276,15 @@ impl Model {
             Record::RunReplayed(fact) => self.run_replayed(position, fact, context),
             Record::StepStored(fact) => self.step_stored(position, fact, context),
             Record::Carried(_) => Err("a record was carried although nothing was released".to_owned()),
-        }
+            Record::DeadLetterMarked(fact) => self.dead_letter_marked(*fact, was_expected),
+            Record::ClosingNoted(fact) => self.noted(fact, was_expected, context),
+            Record::RedriveJobStarted(fact) => self.job_started(position, fact, context),
+            Record::RedriveJobAdvanced(fact) => self.job_advanced(fact, context),
+            Record::RedriveJobChanged(fact) => self.job_changed(fact, context),
+            Record::RedriveEnded(fact) => self.redrive_ended(*fact, was_expected, context),
+        }?;
+        self.expect_next(record);
+        Ok(())
     }
 
     /// Whether a transition is whole.
@@ -282,6 +311,11 @@ impl Model {
 
     pub(crate) fn expect(&mut self, what: impl Into<String>, holds: impl Fn(&Record) -> bool + 'static) {
         self.expected.push_back(Expected { what: what.into(), topic: None, holds: Box::new(holds) });
+    }
+
+    /// A fact that must come before all others that are expected.
+    fn expect_first(&mut self, what: &str, holds: impl Fn(&Record) -> bool + 'static) {
+        self.expected.push_front(Expected { what: what.to_owned(), topic: None, holds: Box::new(holds) });
     }
 
     fn started(&mut self, fact: &driftq_core::Started, context: &Context<'_>) -> Verdict {

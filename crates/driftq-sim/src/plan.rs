@@ -273,6 +273,18 @@ pub enum Op {
     Redrive { pick: u32, value: bool, target: Option<u8>, all_groups: bool, key: Option<u8>, fate: Fate },
     /// Discards a dead letter.
     Discard { pick: u32, fate: Fate },
+    /// Starts a bulk redrive over what is like some dead letter.
+    Job {
+        pick: u32,
+        filter: u8,
+        rate: u32,
+        canary: Option<u64>,
+        percent: Option<u32>,
+        key: Option<u8>,
+        fate: Fate,
+    },
+    /// Pauses, resumes or stops a bulk redrive.
+    Control { pick: u32, act: u8, fate: Fate },
     /// Reads a timeline from somewhere.
     Follow { run: u8, after: u64, max: u32, bytes: u64 },
     /// Waits for a run's end.

@@ -137,7 +137,9 @@ fn fate_of(op: &mut Op) -> Option<&mut Fate> {
         | Op::Replay { fate, .. }
         | Op::Cancel { fate, .. }
         | Op::Redrive { fate, .. }
-        | Op::Discard { fate, .. } => Some(fate),
+        | Op::Discard { fate, .. }
+        | Op::Job { fate, .. }
+        | Op::Control { fate, .. } => Some(fate),
         Op::Open { .. }
         | Op::Pull { .. }
         | Op::Close { .. }

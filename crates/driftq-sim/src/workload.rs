@@ -110,6 +110,8 @@ enum Kind {
     Cancel,
     Redrive,
     Discard,
+    Job,
+    Control,
     Follow,
     RunEnd,
     Look,
@@ -129,7 +131,7 @@ enum Kind {
 }
 
 const ALWAYS: [(Kind, u32); 3] = [(Kind::Produce, 16), (Kind::Poll, 12), (Kind::Wait, 8)];
-const OPERATIONS: [(Kind, u32); 19] = [
+const OPERATIONS: [(Kind, u32); 21] = [
     (Kind::Topic, 2),
     (Kind::Open, 4),
     (Kind::Pull, 14),
@@ -145,6 +147,8 @@ const OPERATIONS: [(Kind, u32); 19] = [
     (Kind::Cancel, 2),
     (Kind::Redrive, 6),
     (Kind::Discard, 3),
+    (Kind::Job, 5),
+    (Kind::Control, 3),
     (Kind::Follow, 5),
     (Kind::RunEnd, 2),
     (Kind::Look, 2),
@@ -224,6 +228,16 @@ fn make(kind: Kind, rng: &mut Rng, style: &Style) -> Op {
             fate: fate(rng, style),
         },
         Kind::Discard => Op::Discard { pick: rng.u32(..64), fate: fate(rng, style) },
+        Kind::Job => Op::Job {
+            pick: rng.u32(..64),
+            filter: rng.u8(..8),
+            rate: *pick(rng, &[1, 20, 1_000, 10_000]),
+            canary: (rng.u8(..3) == 0).then(|| rng.u64(1..4)),
+            percent: (rng.u8(..3) == 0).then(|| rng.u32(1..101)),
+            key: (rng.u8(..4) == 0).then(|| rng.u8(..2)),
+            fate: fate(rng, style),
+        },
+        Kind::Control => Op::Control { pick: rng.u32(..64), act: rng.u8(..6), fate: fate(rng, style) },
         Kind::Look => Op::Look,
         Kind::Wait => Op::Wait { ms: wait(rng, style) },
         Kind::Freeze => Op::Freeze { ms: wait(rng, style) * 3 },

@@ -166,7 +166,78 @@ fn samples() -> Vec<Record> {
         })),
         Record::Carried(Carried { from: Position(9), record: vec![17, 3] }),
     ]);
+    samples.extend(redrives(at));
     samples
+}
+
+fn redrives(at: MessageAt) -> Vec<Record> {
+    let (actor, reason) = (Some("ops".to_owned()), Some("mended".to_owned()));
+    let moved = JobMove { job: JobNo(1), tracked: Tracked::Message(at) };
+    vec![
+        Record::DeadLetterMarked(DeadLetterMarked { at, fingerprint: Fingerprint(0x0123_4567_89ab_cdef) }),
+        Record::ClosingNoted(Box::new(ClosingNoted {
+            at,
+            wall: WallTime(1_700_000_000_000),
+            actor: actor.clone(),
+            reason: reason.clone(),
+            edited: true,
+            moved: Some(moved),
+        })),
+        Record::RedriveJobStarted(Box::new(RedriveJobStarted {
+            job: JobNo(1),
+            spec: RedriveSpec {
+                filter: DeadLetterFilter {
+                    topic: Some(TopicName::parse("orders").expect("a topic")),
+                    group: Some(GroupName::parse("workers").expect("a group")),
+                    run: Some(RunNo(5)),
+                    reason: Some(DeadLetterReason::MaxAttempts),
+                    fingerprint: Some(Fingerprint(7)),
+                    tenant: Some(TenantId::parse("acme").expect("a tenant")),
+                    since: Some(WallTime(1)),
+                    until: Some(WallTime(2)),
+                    scope: Scope { prefixes: Some(vec!["orders.".into()]), tenant: None, run: None },
+                },
+                rate_milli: 50_000,
+                canary: Some(10),
+                stop_share: Some(50_000),
+            },
+            matched: 300,
+            spans: vec![JobSpan {
+                topic: TopicId(4),
+                partition: PartitionId(0),
+                from: Offset(1),
+                until: Offset(301),
+            }],
+            at: Instant(1_000),
+            wall: WallTime(1_700_000_000_000),
+            actor: actor.clone(),
+            reason: reason.clone(),
+            key: Some(KeyMark { digest: KeyDigest([7; 16]), fingerprint: 0 }),
+            forget: Some(JobNo(0)),
+        })),
+        Record::RedriveJobAdvanced(Box::new(RedriveJobAdvanced {
+            job: JobNo(1),
+            span: 0,
+            from: Offset(2),
+            due_ns: 1_020_000_000,
+            not_before: Instant(1_010),
+            problems: vec![(at, "unknown topic".into())],
+        })),
+        Record::RedriveJobChanged(Box::new(RedriveJobChanged {
+            job: JobNo(1),
+            to: JobStatus::Halted,
+            is_past_canary: true,
+            at: Instant(2_000),
+            wall: WallTime(1_700_000_000_000),
+            actor,
+            reason,
+        })),
+        Record::RedriveEnded(RedriveEnded {
+            job: JobNo(1),
+            tracked: Tracked::Run(RunNo(5)),
+            outcome: RedriveOutcome::DeadAgain,
+        }),
+    ]
 }
 
 fn content() -> Content {

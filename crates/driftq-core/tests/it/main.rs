@@ -7,6 +7,8 @@ mod edges;
 mod exhaustive;
 mod formats;
 mod idempotency;
+mod redrive_jobs;
 mod runs;
 mod scope;
 mod story;
+mod ten_thousand;

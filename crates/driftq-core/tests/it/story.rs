@@ -1,6 +1,8 @@
 //! A story: one command a line, its outcome as text. Every invariant is checked after every fact, and a `restart`
 //! rebuilds the state twice, from the whole log and from a checkpoint, and compares.
 
+mod redrives;
+
 use crate::checkpoints::from_fuzzy_checkpoint;
 use driftq_core::*;
 use expect_test::Expect;
@@ -56,7 +58,10 @@ impl World {
         let wall = WallTime(self.state.wall.0 + ms);
         self.commit(vec![Record::TimeAdvanced(TimeAdvanced { now, wall })]);
         loop {
-            let records = decide_due(&self.state, Entropy(7), 3, &|_| false);
+            let mut records = decide_due(&self.state, Entropy(7), 3, &|_| false);
+            if records.is_empty() {
+                records = decide_jobs(&self.state, Entropy(7), 16);
+            }
             if records.is_empty() {
                 return;
             }
@@ -79,6 +84,10 @@ impl World {
                     fact.original.offset,
                     fact.reason.as_str()
                 ));
+            }
+            Record::RedriveJobChanged(fact) => {
+                let why = fact.reason.as_ref().map_or(String::new(), |why| format!(": {why}"));
+                self.tell(&format!("job {} {}{why}", fact.job, fact.to.as_str()));
             }
             Record::GroupForgotten(_) => self.tell("group forgotten"),
             Record::KeysForgotten(count) => self.tell(&format!("{count} keys forgotten")),
@@ -149,6 +158,11 @@ impl World {
             "dlq" => self.dlq(),
             "redrive" => self.redrive(&line),
             "discard" => self.discard(&line),
+            "kinds" => self.kinds(),
+            "job" => self.start_job(&line),
+            "pause" | "resume" | "stop" => self.control_job(&line),
+            "jobs" => self.jobs(),
+            "closing" => self.closing(&line),
             "lag" => self.lag(&line),
             "unread" => self.unread(&line),
             "limit" => self.limit(&line),
@@ -443,7 +457,9 @@ impl World {
                 key,
                 fingerprint: None,
             }),
-            actor: None,
+            actor: line.text("by"),
+            reason: line.text("why"),
+            key: line.text("key").unwrap_or_default(),
         };
         match self.ask(Command::Redrive(Box::new(redrive))) {
             Some(Reply::Redriven { to, topic }) => {

@@ -11,7 +11,8 @@ use crate::inbox::Phase;
 use crate::waiters::{Follower, WaitingPoll, Wanted};
 use crate::{Clock, EngineError, Poll, Refusal};
 use driftq_core::{
-    Command, Entropy, GroupId, GroupTouched, Millis, OpenGroup, Record, Rejection, Reply, Scope, decide,
+    Command, Entropy, GroupId, GroupTouched, Instant, JobNo, JobStatus, Millis, OpenGroup, Record, Rejection,
+    Reply, Scope, decide,
 };
 use driftq_log::{Log, Room};
 use std::time::Duration;
@@ -50,6 +51,10 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
                 Ok(())
             }
             Request::Advance { by, respond } => self.advance(by, respond),
+            Request::JobEnd { job, wait, respond } => {
+                self.job_end(job, wait, respond);
+                Ok(())
+            }
             Request::Drain => {
                 self.drain();
                 Ok(())
@@ -85,6 +90,12 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     fn admit(&self, command: &Command, scope: Option<&Scope>) -> Result<(), Refusal> {
         scope.map_or(Ok(()), |scope| scope.admit(&self.state, command))?;
         self.refusal(command).map_or(Ok(()), Err)
+    }
+
+    /// When a bulk redrive is due next. It adds work, so it rests while the disk is full or the broker drains.
+    pub(super) fn next_job(&self) -> Option<Instant> {
+        let may_add = self.room == Some(Room::Growth) && self.inbox.phase() == Phase::Ready;
+        self.state.next_job().filter(|_| may_add)
     }
 
     fn refusal(&self, command: &Command) -> Option<Refusal> {
@@ -244,7 +255,24 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             }
             Some((no, _)) => {
                 let until = self.clock.monotonic() + Duration::from_millis(wait.0);
-                self.waiters.await_end(no, until, respond);
+                self.waiters.runs.wait(no, until, respond);
+            }
+        }
+    }
+
+    fn job_end(&mut self, job: JobNo, wait: Millis, respond: Respond<()>) {
+        match self.state.redrive_job(job) {
+            None => self.answer(respond, Err(Rejection::UnknownJob(job).into())),
+            Some(found)
+                if found.status != JobStatus::Running
+                    || wait == Millis(0)
+                    || self.inbox.phase() != Phase::Ready =>
+            {
+                self.answer(respond, Ok(()));
+            }
+            Some(_) => {
+                let until = self.clock.monotonic() + Duration::from_millis(wait.0);
+                self.waiters.jobs.wait(job, until, respond);
             }
         }
     }

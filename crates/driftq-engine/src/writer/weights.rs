@@ -11,7 +11,7 @@ const RECORD_OVERHEAD: usize = 2_048;
 /// Whether a request may change the state.
 pub(super) fn changes_state(request: &Request) -> bool {
     match request {
-        Request::Look(_) | Request::Follow { .. } | Request::RunEnd { .. } => false,
+        Request::Look(_) | Request::Follow { .. } | Request::RunEnd { .. } | Request::JobEnd { .. } => false,
         Request::Command { .. }
         | Request::OpenConsumer { .. }
         | Request::Pull { .. }
@@ -42,7 +42,8 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::CreateRun(_)
         | Command::AppendEvents(_)
         | Command::ReplayRun(_)
-        | Command::Redrive(_) => true,
+        | Command::Redrive(_)
+        | Command::StartRedriveJob(_) => true,
         Command::Lease(_)
         | Command::Ack(_)
         | Command::Nack(_)
@@ -50,7 +51,8 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::GiveBack(_)
         | Command::StoreStep(_)
         | Command::CancelRun(_)
-        | Command::Discard(_) => false,
+        | Command::Discard(_)
+        | Command::ControlRedriveJob(_) => false,
         Command::Audited(audited) => audited.act.as_ref().is_some_and(grows),
     }
 }
@@ -80,7 +82,9 @@ pub(super) fn command_bytes(command: &Command) -> usize {
         | Command::Extend(_)
         | Command::GiveBack(_)
         | Command::CancelRun(_)
-        | Command::Discard(_) => 0,
+        | Command::Discard(_)
+        | Command::StartRedriveJob(_)
+        | Command::ControlRedriveJob(_) => 0,
     }
 }
 
@@ -105,6 +109,7 @@ pub(super) fn size_of(request: &Request) -> (usize, usize) {
         | Request::Follow { .. }
         | Request::RunEnd { .. }
         | Request::Advance { .. }
+        | Request::JobEnd { .. }
         | Request::Drain
         | Request::Stop => (0, 0),
     }

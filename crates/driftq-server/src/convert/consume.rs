@@ -18,6 +18,8 @@ const POLL_MESSAGES_MAX: u32 = 1_000;
 const POLL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// The most leases a stream may hold.
 const IN_FLIGHT_MAX: u32 = 1_000_000;
+/// The longest release that a worker may say, bytes.
+const VERSION_BYTES_MAX: usize = 200;
 
 /// What a consumer asks for.
 pub(crate) enum Consume {
@@ -51,7 +53,7 @@ pub(crate) fn consume(asked: &ConsumeRequest) -> Result<Consume, Problem> {
             ConsumeStart::Earliest => Start::Earliest,
             ConsumeStart::Latest => Start::Latest,
         },
-        worker_version: None,
+        worker_version: version(asked.worker_version.as_deref())?,
     };
     match mode {
         ConsumeMode::Stream => Ok(Consume::Stream(open)),
@@ -80,6 +82,17 @@ fn within(name: &str, given: Option<u32>, max: u32) -> Result<u32, Problem> {
             Err(Problem::invalid(format!("{name} must be at most {max}, not {count}")))
         }
         Some(count) => Ok(count),
+    }
+}
+
+fn version(given: Option<&str>) -> Result<Option<String>, Problem> {
+    match trimmed(given) {
+        Some(text) if text.len() > VERSION_BYTES_MAX || text.chars().any(char::is_control) => {
+            Err(Problem::invalid(format!(
+                "worker_version must have 1 to {VERSION_BYTES_MAX} bytes without control characters"
+            )))
+        }
+        given => Ok(given.map(str::to_owned)),
     }
 }
 

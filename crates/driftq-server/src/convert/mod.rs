@@ -4,6 +4,7 @@
 //! are functions and not conversions by trait.
 
 pub(crate) mod consume;
+pub(crate) mod dead_letters;
 pub(crate) mod produce;
 pub(crate) mod runs;
 pub(crate) mod settle;

@@ -1,11 +1,13 @@
 //! One file per resource: each handler extracts, converts, calls the engine, converts.
 
+pub(crate) mod attempts;
 pub(crate) mod consume;
 pub(crate) mod dead_letters;
 pub(crate) mod dev;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod produce;
+pub(crate) mod redrive_jobs;
 pub(crate) mod runs;
 pub(crate) mod settle;
 pub(crate) mod steps;

@@ -2,9 +2,12 @@
 //!
 //! Promise: what a user gave is handed back as it was given; nothing here changes anything.
 
+pub(crate) mod attempts;
 pub(crate) mod dead_letters;
+pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod messages;
+pub(crate) mod redrive_jobs;
 pub(crate) mod runs;
 pub(crate) mod topics;
 

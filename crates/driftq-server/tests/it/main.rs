@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
 mod access;
+mod attempts;
 mod audit;
+mod dead_letters;
 mod dev_clock;
 mod dialects;
 mod harness;
@@ -13,6 +15,7 @@ mod openapi;
 mod process;
 mod promises;
 mod recovering;
+mod redrive_jobs;
 mod refusals;
 mod runs;
 mod settling;

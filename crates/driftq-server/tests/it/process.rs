@@ -16,15 +16,15 @@ fn driftqd() -> Command {
 }
 
 /// A running driftqd, killed when the test is over.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     logs: BufReader<std::process::ChildStderr>,
-    addr: String,
+    pub(crate) addr: String,
 }
 
 impl Process {
     /// Starts it on a free port and waits for its start line.
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let mut command = driftqd();
         let mut child = command
             .args(["-addr", "127.0.0.1:0", "-log-format", "text", "-wal"])
@@ -42,12 +42,12 @@ impl Process {
         Self { child, logs, addr }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Its exit code, and what it logged since the start line.
-    fn wait(mut self) -> (Option<i32>, String) {
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         let mut logs = String::new();
         self.logs.read_to_string(&mut logs).unwrap();

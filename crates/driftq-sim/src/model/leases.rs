@@ -316,6 +316,7 @@ impl Model {
         {
             return Err(format!("{fact:?} is not about {lease:?}"));
         }
+        self.last_cause = fact.cause;
         let at = self.place(fact.of)?;
         let message = self.message(at)?.clone();
         let nack = self.cause(fact, &lease, context)?;

@@ -1,12 +1,13 @@
 //! Topics, messages, keys and dead letters.
 
+use super::jobs::Noting;
 use super::{Context, Dead, Hit, KeyUse, Known, Message, Model, Partition, Topic, Verdict, index};
 use crate::acts;
 use crate::calls::Sent;
 use driftq_core::{
-    AUDIT_TOPIC, Body, Closing, Command, DeadLetterClosed, DeadLetterReason, DeadLettered, Due, GroupName,
-    IdempotencyKey, KeyMark, MessageAppended, MessageAt, MessageOf, Offset, PartitionId, Position, Produce,
-    Record, SkipReason, TopicCreated, TopicKind, TopicName, WallTime,
+    AUDIT_TOPIC, Body, Closing, Command, DeadLetterClosed, DeadLetterReason, DeadLettered, Due, FailureCause,
+    GroupName, IdempotencyKey, KeyMark, MessageAppended, MessageAt, MessageOf, Offset, PartitionId, Position,
+    Produce, Record, SkipReason, TopicCreated, TopicKind, TopicName, WallTime,
 };
 
 impl Model {
@@ -175,6 +176,8 @@ impl Model {
         let found: Vec<_> = found.collect();
         let to = fact.at;
         if context.calls.is_none() {
+            let by_jobs = self.jobs.keys().copied().collect();
+            self.noting = Some(Noting { by_call: true, by_jobs, edited: None });
             self.expect("redriven dead letter", move |record| closes(record, to));
             return Ok(());
         }
@@ -185,7 +188,12 @@ impl Model {
             };
             let Some(target) = target else { return false };
             let count = self.topics.get(&target).map_or(1, |topic| topic.partitions.len());
-            let partition = index(dead.original.partition) % count.max(1);
+            let back = index(dead.original.partition) % count.max(1);
+            let partition = if target == dead.original.topic {
+                back
+            } else {
+                index(partition_of_key(&redrive.key, count))
+            };
             let only = dead.group.clone().filter(|_| !redrive.all_groups && target == dead.original.topic);
             to.topic == target
                 && index(to.partition) == partition
@@ -199,13 +207,40 @@ impl Model {
                 && fact.key.is_some() == redrive.idempotency.is_some()
         });
         let Some((redrive, at, _, _)) = fits else {
-            return Err(format!("{fact:?} is no redrive that was asked for"));
+            return self.moved_by_job(fact);
         };
         let (redrive, at) = (*redrive, *at);
+        let is_plain = redrive.value.is_none() && fact.key.is_none();
+        let by_jobs = if is_plain { self.movers(at) } else { Vec::new() };
+        self.noting = Some(Noting { by_call: true, by_jobs, edited: Some(redrive.value.is_some()) });
         if let (Some(mark), Some(key)) = (&fact.key, &redrive.idempotency) {
             bind(&mut self.known, mark, key, &format!("redrive {at:?}"))?;
         }
         context.marks.hit(if redrive.value.is_some() { "redriven edited" } else { "redriven" });
+        self.expect("redriven dead letter", move |record| {
+            matches!(record, Record::DeadLetterClosed(closed) if closed.at == at) && closes(record, to)
+        });
+        Ok(())
+    }
+
+    /// A job redrives a dead letter as it was: to its group, its topic and its partition.
+    fn moved_by_job(&mut self, fact: &MessageAppended) -> Verdict {
+        let to = fact.at;
+        let fits = self.dead_letters().into_iter().find(|(at, dead)| {
+            let Some(message) = self.message_at(*at) else { return false };
+            let count = self.topics.get(&to.topic).map_or(1, |topic| topic.partitions.len());
+            let expected = (&Body::Of(message.content), &dead.group, dead.policy, &message.tenant);
+            (&fact.body, &fact.only_group, fact.policy, &fact.tenant) == expected
+                && to.topic == dead.original.topic
+                && index(to.partition) == index(dead.original.partition) % count.max(1)
+                && (fact.due, fact.deadline, fact.run, fact.key) == (None, None, None, None)
+                && dead.run.is_none()
+                && !self.movers(*at).is_empty()
+        });
+        let Some((at, _)) = fits else {
+            return Err(format!("{fact:?} is no redrive that was asked for, by a call or by a job"));
+        };
+        self.noting = Some(Noting { by_call: false, by_jobs: self.movers(at), edited: Some(false) });
         self.expect("redriven dead letter", move |record| {
             matches!(record, Record::DeadLetterClosed(closed) if closed.at == at) && closes(record, to)
         });
@@ -353,6 +388,14 @@ impl Model {
             run: fact.run,
             policy: fact.policy,
             closed: None,
+            reason: fact.reason,
+            wall: fact.wall,
+            fingerprint: None,
+            kind: match (fact.reason, self.last_cause) {
+                (DeadLetterReason::DeadlineExceeded, _) => "deadline",
+                (_, FailureCause::LeaseExpired) => "lease expired",
+                (_, _) => "nack",
+            },
         };
         let message = Message {
             position,
@@ -445,11 +488,15 @@ pub(super) fn partition_for(produce: &Produce, count: usize) -> PartitionId {
     if let Some(asked) = produce.partition {
         return PartitionId(asked);
     }
-    if produce.key.is_empty() {
+    partition_of_key(&produce.key, count)
+}
+
+fn partition_of_key(key: &str, count: usize) -> PartitionId {
+    if key.is_empty() {
         return PartitionId(0);
     }
     let mut hash: u32 = 2_166_136_261;
-    for byte in produce.key.bytes() {
+    for byte in key.bytes() {
         hash = (hash ^ u32::from(byte)).wrapping_mul(16_777_619);
     }
     PartitionId(hash % u32::try_from(count.max(1)).unwrap_or(u32::MAX))

@@ -195,6 +195,13 @@ impl Model {
             Reply::Redriven { to, .. } => facts.iter().any(|(_, record)| {
                 matches!(record, Record::DeadLetterClosed(closed) if closed.how == Closing::Redriven { to: *to })
             }),
+            Reply::RedriveJob { job, duplicate } => match command {
+                Command::ControlRedriveJob(control) => facts.iter().any(|(_, record)| {
+                    matches!(record, Record::RedriveJobChanged(fact)
+                        if fact.job == *job && fact.actor.is_some() && fact.actor == control.actor)
+                }),
+                _ => !*duplicate,
+            },
             _ => true,
         };
         let value = acts::told_at(&entry, self.wall);
@@ -281,6 +288,12 @@ impl Model {
                 let at = self.dead_letter_named(&discard.dead_letter);
                 facts.iter().any(|(_, record)| matches!(record, Record::DeadLetterClosed(closed)
                     if Some(closed.at) == at && closed.how == Closing::Discarded { reason: discard.reason.clone() }))
+            }
+            (Command::StartRedriveJob(start), Reply::RedriveJob { job, duplicate }) => {
+                self.is_job_started(start, *job, *duplicate, facts)
+            }
+            (Command::ControlRedriveJob(control), Reply::RedriveJob { job, .. }) => {
+                control.job == *job && self.is_controlled(control)
             }
             _ => false,
         }
@@ -408,6 +421,8 @@ impl Model {
             },
             Command::Redrive(redrive) => self.refuses_redrive(redrive, why),
             Command::Discard(discard) => self.refuses_dead_letter(&discard.dead_letter, why),
+            Command::StartRedriveJob(start) => self.refuses_job(start, why),
+            Command::ControlRedriveJob(control) => self.refuses_control(control, why),
             Command::Lease(_) | Command::GiveBack(_) | Command::Audited(_) => false,
         }
     }

@@ -1,5 +1,6 @@
 //! Runs: their facts, and which of them belong together.
 
+use super::jobs::Noting;
 use super::messages::{asked_for, bind, spend};
 use super::{Context, Hit, Lease, Message, Model, Run, Standing, Verdict};
 use crate::calls::Sent;
@@ -400,8 +401,12 @@ impl Model {
         if !run.status.is_terminal() || fact.of.replay_seq != run.replay_seq.next() {
             return Err(format!("run {} was replayed as {:?} while {:?}", run.id, fact.of, run.status));
         }
-        if let Some(calls) = context.calls {
-            self.replay_asked(fact, &run, calls, context.marks)?;
+        match context.calls {
+            Some(calls) => self.replay_asked(fact, &run, calls, context.marks)?,
+            None => {
+                let by_jobs = self.jobs.keys().copied().collect();
+                self.noting = Some(Noting { by_call: true, by_jobs, edited: None });
+            }
         }
         self.use_key(fact.key.as_ref(), Hit::Run(run.no))?;
         let mut next = run.clone();
@@ -441,6 +446,8 @@ impl Model {
         marks: &mut crate::marks::Marks,
     ) -> Verdict {
         let forgotten: BTreeSet<&StepName> = fact.forget.iter().collect();
+        let movers = self.run_movers(fact, run);
+        self.noting = Some(Noting { by_call: true, by_jobs: movers.clone(), edited: Some(false) });
         for command in calls.iter().filter_map(Sent::command) {
             match command {
                 Command::ReplayRun(replay) if replay.run_id == run.id => {
@@ -484,7 +491,19 @@ impl Model {
                 _ => {}
             }
         }
-        Err(format!("nobody asked for {fact:?}; finished were {:?}", run.steps))
+        if movers.is_empty() {
+            return Err(format!("nobody asked for {fact:?}; finished were {:?}", run.steps));
+        }
+        self.noting = Some(Noting { by_call: false, by_jobs: movers, edited: Some(false) });
+        Ok(())
+    }
+
+    /// Jobs that may replay this run: as it was, its finished steps kept.
+    fn run_movers(&self, fact: &RunReplayed, run: &Run) -> Vec<driftq_core::JobNo> {
+        if fact.input.is_some() || fact.key.is_some() || !fact.forget.is_empty() {
+            return Vec::new();
+        }
+        run.dead_letters.iter().flat_map(|at| self.movers(*at)).collect()
     }
 }
 
