@@ -1,6 +1,6 @@
 //! The client: where the server is, and how one request travels.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use driftq_api::{Health, RawValue, Readiness, Version};
 use reqwest::{
@@ -23,6 +23,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long an answer may take, beyond what the request itself asks the server to wait.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(30);
 
+/// However short a lease is, its renewal has so long.
+const TWIN_PATIENCE_MIN: Duration = Duration::from_millis(200);
+
 /// A connection pool to one server. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -30,15 +33,28 @@ pub struct Client {
     base: Url,
     request_retry: Retry,
     stream_retry: Retry,
+    answer_time: Duration,
+    /// What it was made of, to make another one with connections of its own.
+    recipe: Arc<ClientBuilder>,
 }
 
 /// What a [`Client`] is made of.
 #[derive(Clone, Debug, Default)]
 pub struct ClientBuilder {
     url: Option<String>,
-    token: Option<String>,
+    token: Option<Secret>,
     request_retry: Option<Retry>,
     stream_retry: Option<Retry>,
+}
+
+/// A token that no log shows.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
 }
 
 /// Whether a request may be sent again when nobody knows what became of the first one.
@@ -113,6 +129,13 @@ impl Client {
         self.get(&["version"], &()).await
     }
 
+    /// The same with connections of its own, for another event loop; a request is sent once, and has
+    /// `patience` for its answer.
+    pub(crate) fn twin(&self, patience: Duration) -> Result<Self, ClientError> {
+        let twin = ClientBuilder::clone(&self.recipe).request_retry(Retry::NEVER).build()?;
+        Ok(Self { answer_time: patience.clamp(TWIN_PATIENCE_MIN, ANSWER_TIME), ..twin })
+    }
+
     /// How streams are connected again.
     pub(crate) fn stream_retry(&self) -> &Retry {
         &self.stream_retry
@@ -154,7 +177,7 @@ impl Client {
         repeat: Repeat,
     ) -> Result<T, ClientError> {
         let url = self.address(path)?;
-        let request = self.http.request(method, url.clone()).json(body).timeout(ANSWER_TIME);
+        let request = self.http.request(method, url.clone()).json(body).timeout(self.answer_time);
         let answer = self.send(request, &url, repeat).await?;
         read(&url, answer).await
     }
@@ -167,7 +190,7 @@ impl Client {
         repeat: Repeat,
     ) -> Result<(), ClientError> {
         let url = self.address(path)?;
-        let request = self.http.post(url.clone()).json(body).timeout(ANSWER_TIME);
+        let request = self.http.post(url.clone()).json(body).timeout(self.answer_time);
         self.send(request, &url, repeat).await.map(drop)
     }
 
@@ -180,7 +203,7 @@ impl Client {
     ) -> Result<T, ClientError> {
         let url = self.address(path)?;
         let request =
-            self.http.post(url.clone()).header("idempotency-key", key).json(body).timeout(ANSWER_TIME);
+            self.http.post(url.clone()).header("idempotency-key", key).json(body).timeout(self.answer_time);
         let answer = self.send(request, &url, Repeat::Harmless).await?;
         read(&url, answer).await
     }
@@ -251,7 +274,7 @@ impl ClientBuilder {
     pub fn from_env(mut self) -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         self.url = self.url.or_else(|| set("DRIFTQ_HTTP_URL"));
-        self.token = self.token.or_else(|| set("DRIFTQ_TOKEN"));
+        self.token = self.token.or_else(|| set("DRIFTQ_TOKEN").map(Secret));
         self
     }
 
@@ -265,7 +288,7 @@ impl ClientBuilder {
     /// The token that is sent with every request.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(Secret(token.into()));
         self
     }
 
@@ -291,7 +314,7 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, ClientError> {
         let base = parse_base(self.url.as_deref().unwrap_or(DEFAULT_URL))?;
         let mut headers = HeaderMap::new();
-        if let Some(token) = self.token {
+        if let Some(Secret(token)) = &self.token {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
                 .map_err(|_| ClientError::BadToken)?;
             value.set_sensitive(true);
@@ -312,6 +335,8 @@ impl ClientBuilder {
             base,
             request_retry: self.request_retry.unwrap_or(Retry::REQUEST),
             stream_retry: self.stream_retry.unwrap_or(Retry::STREAM),
+            answer_time: ANSWER_TIME,
+            recipe: Arc::new(self),
         })
     }
 }

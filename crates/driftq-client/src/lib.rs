@@ -24,18 +24,24 @@
 mod client;
 mod consume;
 mod dead_letters;
+mod delivery;
 mod error;
 mod events;
 mod lines;
 mod messages;
 mod retry;
+mod run_handle;
 mod runs;
 mod topics;
+mod worker;
 
 pub use client::{Client, ClientBuilder, DEFAULT_URL, json};
 pub use consume::ConsumeStream;
 pub use dead_letters::DeadLetterId;
+pub use delivery::{Deliveries, Delivery, DeliveryError};
 pub use driftq_api as api;
 pub use error::{ClientError, Refusal};
 pub use events::{EventStream, EventsFrom, TimelineItem};
 pub use retry::Retry;
+pub use run_handle::{RunError, RunHandle};
+pub use worker::{LeaseLost, WorkError, Worker, WorkerError, WorkflowRun};

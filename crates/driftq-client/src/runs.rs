@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use driftq_api::{
-    CancelRunResponse, EventPage, EventQuery, PostEventsRequest, PostEventsResponse, RawValue, ReplayRequest,
+    CancelRunResponse, EventPage, EventQuery, PostEventsRequest, PostEventsResponse, ReplayRequest,
     ReplayResponse, Run, RunDeadLetter, RunDeadLetterQuery, RunListQuery, RunPage, RunQuery, StartRunRequest,
     StartRunResponse, StepPage, StepRequest, StepResponse,
 };
@@ -123,12 +123,9 @@ impl Client {
         &self,
         run_id: &str,
         step: &str,
-        lease_id: &str,
-        output: Box<RawValue>,
+        request: &StepRequest,
     ) -> Result<StepResponse, ClientError> {
-        let body =
-            StepRequest { lease_id: Some(lease_id.to_owned()), output: Some(output), duration_ms: None };
-        self.call(Method::PUT, &["runs", run_id, "steps", step], &body, Repeat::Harmless).await
+        self.call(Method::PUT, &["runs", run_id, "steps", step], request, Repeat::Harmless).await
     }
 
     /// The dead letter of a run: `GET /v1/runs/{run_id}/dlq`.
