@@ -19,7 +19,7 @@ impl Client {
         name: &str,
         partitions: Option<u32>,
     ) -> Result<CreateTopicResponse, ClientError> {
-        let body = CreateTopicRequest { name: Some(name.to_owned()), partitions };
+        let body = CreateTopicRequest { name: Some(name.to_owned()), partitions, ..Default::default() };
         self.call(Method::POST, &["topics"], &body, Repeat::Harmless).await
     }
 
