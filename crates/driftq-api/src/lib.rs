@@ -5,12 +5,14 @@
 //! reads a newer server. JSON that belongs to the user (`value`, `input`, `result`, `output`,
 //! `patch`) is kept as its own text, so no number in it is ever changed.
 
+pub mod attempts;
 pub mod consume;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod health;
 pub mod produce;
+pub mod redrive_jobs;
 pub mod runs;
 pub mod settle;
 pub mod topics;
@@ -18,12 +20,17 @@ pub mod topics;
 mod absent;
 mod envelope;
 
+pub use attempts::{
+    AttemptOutcome, DeadLetterDiff, DeadLetterDiffQuery, Difference, RunAttempt, RunAttemptPage,
+    RunAttemptQuery, RunDiff, RunDiffQuery,
+};
 pub use consume::{
     ConsumeItem, ConsumeMode, ConsumeQuery, ConsumeRequest, ConsumeStart, RunContext, ValueFormat,
 };
 pub use dead_letters::{
-    AttemptRecord, DeadLetter, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DeadLetterState,
-    DiscardRequest, DiscardResponse, RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
+    AttemptRecord, DeadLetter, DeadLetterClosing, DeadLetterDetail, DeadLetterPage, DeadLetterQuery,
+    DeadLetterState, DiscardRequest, DiscardResponse, Fingerprint, FingerprintPage, FingerprintQuery,
+    RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
 };
 pub use envelope::{
     DeadLetterMark, Envelope, EnvelopeRequest, Failure, FailureRequest, RetryPolicy, RetryPolicyRequest,
@@ -36,6 +43,11 @@ pub use events::{
 };
 pub use health::{Health, Readiness, ReadyState, Recovery, Version};
 pub use produce::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
+pub use redrive_jobs::{
+    RedriveDryRun, RedriveJob, RedriveJobAct, RedriveJobFilter, RedriveJobListQuery, RedriveJobPage,
+    RedriveJobPhase, RedriveJobQuery, RedriveJobStatus, RedriveProblem, RedriveSample,
+    StartRedriveJobRequest,
+};
 pub use runs::{
     CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
     RunStatus, RunSummary, StartRunRequest, StartRunResponse, Step, StepPage, StepRequest, StepResponse,
