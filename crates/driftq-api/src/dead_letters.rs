@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Failure, absent};
+use crate::{DeadLetterAddress, Failure, absent};
 
 /// What became of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,15 +48,101 @@ pub struct DeadLetterQuery {
     /// Only those of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// Only those with this reason.
+    /// Only those with this reason: `max_attempts`, `deadline_exceeded` or `non_retryable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Only those with this fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Only those of this tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// Only those that failed at this time or later, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// Only those that failed before this time, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// Only those with this text in their key, value or last error, upper and lower case alike; 1 to 200 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
     /// Where the page before ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+/// The query of `GET /v1/dlq/fingerprints`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct FingerprintQuery {
+    /// Only those that failed in this topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Only those that this group failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Only those of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Only those with this reason: `max_attempts`, `deadline_exceeded` or `non_retryable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Only this fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Only those of this tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// Only those that failed at this time or later, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// Only those that failed before this time, epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// Where the page before ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// The answer of `GET /v1/dlq/fingerprints`: kinds of failure among the open dead letters, the most frequent first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FingerprintPage {
+    /// The kinds.
+    pub fingerprints: Vec<Fingerprint>,
+    /// There is more; ask with this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Open dead letters whose newest errors read alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Fingerprint {
+    /// 16 hex digits: the newest error's type and message, with numbers, ids and quoted parts blanked.
+    pub fingerprint: String,
+    /// How many there are.
+    pub count: u64,
+    /// The newest one's error, without its stack.
+    pub error: Failure,
+    /// The newest one's reason.
+    pub reason: String,
+    /// When the oldest failed, epoch milliseconds.
+    pub first_at_ms: u64,
+    /// When the newest failed, epoch milliseconds.
+    pub last_at_ms: u64,
+    /// The topics they failed in, at most ten.
+    pub topics: Vec<String>,
+    /// The groups that failed them, at most ten.
+    pub groups: Vec<String>,
+    /// The newest one.
+    pub sample: DeadLetterAddress,
 }
 
 /// The answer of `GET /v1/dlq`: open dead letters.
@@ -94,6 +180,9 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// The reasons, joined, the newest kept.
     pub last_error: String,
+    /// 16 hex digits: the newest error's type and message, with numbers, ids and quoted parts blanked.
+    #[serde(default)]
+    pub fingerprint: String,
     /// When it became a dead letter, epoch milliseconds.
     pub routed_at_ms: u64,
     /// The run it belongs to.
@@ -138,6 +227,9 @@ pub struct DeadLetterDetail {
     pub attempts: u32,
     /// The reasons, joined, the newest kept.
     pub last_error: String,
+    /// 16 hex digits: the newest error's type and message, with numbers, ids and quoted parts blanked.
+    #[serde(default)]
+    pub fingerprint: String,
     /// When it became a dead letter, epoch milliseconds.
     pub routed_at_ms: u64,
     /// The run it belongs to.
@@ -156,8 +248,40 @@ pub struct DeadLetterDetail {
     pub headers: BTreeMap<String, String>,
     /// What became of it.
     pub state: DeadLetterState,
+    /// How it left the list, when it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<DeadLetterClosing>,
     /// The first attempt and the newest ones, in order.
     pub history: Vec<AttemptRecord>,
+}
+
+/// How a dead letter left the list of open ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeadLetterClosing {
+    /// `redriven`, `replayed` or `discarded`.
+    pub state: DeadLetterState,
+    /// When, epoch milliseconds; absent when an older release closed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+    /// Who asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Why, as they said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The job that moved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Where its message is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redriven_to: Option<DeadLetterAddress>,
+    /// Whether it was redriven with another value than its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<bool>,
+    /// The replay of its run that began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_seq: Option<u32>,
 }
 
 /// One attempt that failed.
@@ -196,6 +320,9 @@ pub struct RedriveRequest {
     /// For every group, not only the one that failed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all_groups: Option<bool>,
+    /// Why, for whoever looks at it later; at most 1 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The answer of a redrive.
@@ -228,7 +355,7 @@ pub enum RedriveResponse {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DiscardRequest {
-    /// Why it is given up.
+    /// Why it is given up; at most 1 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -5,6 +5,7 @@
 //! reads a newer server. JSON that belongs to the user (`value`, `input`, `result`, `output`,
 //! `patch`) is kept as its own text, so no number in it is ever changed.
 
+pub mod attempts;
 pub mod consume;
 pub mod dead_letters;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod groups;
 pub mod health;
 pub mod messages;
 pub mod produce;
+pub mod redrive_jobs;
 pub mod runs;
 pub mod settle;
 pub mod stats;
@@ -22,12 +24,17 @@ pub mod topics;
 mod absent;
 mod envelope;
 
+pub use attempts::{
+    AttemptOutcome, DeadLetterDiff, DeadLetterDiffQuery, Difference, RunAttempt, RunAttemptPage,
+    RunAttemptQuery, RunDiff, RunDiffQuery,
+};
 pub use consume::{
     ConsumeItem, ConsumeMode, ConsumeQuery, ConsumeRequest, ConsumeStart, RunContext, ValueFormat,
 };
 pub use dead_letters::{
-    AttemptRecord, DeadLetter, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DeadLetterState,
-    DiscardRequest, DiscardResponse, RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
+    AttemptRecord, DeadLetter, DeadLetterClosing, DeadLetterDetail, DeadLetterPage, DeadLetterQuery,
+    DeadLetterState, DiscardRequest, DiscardResponse, Fingerprint, FingerprintPage, FingerprintQuery,
+    RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
 };
 pub use envelope::{
     DeadLetterMark, Envelope, EnvelopeRequest, Failure, FailureRequest, RetryPolicy, RetryPolicyRequest,
@@ -48,6 +55,11 @@ pub use messages::{
     RetryNowRequest, RetryNowResponse, RetryNowWas,
 };
 pub use produce::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
+pub use redrive_jobs::{
+    RedriveDryRun, RedriveJob, RedriveJobAct, RedriveJobFilter, RedriveJobListQuery, RedriveJobPage,
+    RedriveJobPhase, RedriveJobQuery, RedriveJobStatus, RedriveProblem, RedriveSample,
+    StartRedriveJobRequest,
+};
 pub use runs::{
     CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
     RunStatus, RunSummary, StartRunRequest, StartRunResponse, Step, StepPage, StepRequest, StepResponse,

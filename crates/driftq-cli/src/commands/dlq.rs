@@ -149,6 +149,7 @@ async fn redrive(args: DlqRedriveArgs, context: &Context) -> Result<Outcome, Cli
         value: json_option("value", args.value)?,
         target_topic: args.target_topic,
         all_groups: args.all_groups.then_some(true),
+        ..RedriveRequest::default()
     };
     let mut each = Each::default();
     for id in args.addresses {
