@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use driftq_api::{Health, RawValue, Readiness, Version};
+use driftq_api::{Health, RawValue, Readiness, Stats, Version};
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
     header::{self, HeaderMap, HeaderValue},
@@ -43,6 +43,7 @@ pub struct Client {
 pub struct ClientBuilder {
     url: Option<String>,
     token: Option<Secret>,
+    actor: Option<String>,
     request_retry: Option<Retry>,
     stream_retry: Option<Retry>,
 }
@@ -136,6 +137,15 @@ impl Client {
         Ok(Self { answer_time: patience.clamp(TWIN_PATIENCE_MIN, ANSWER_TIME), ..twin })
     }
 
+    /// What the server counts: `GET /v1/stats`.
+    ///
+    /// # Errors
+    ///
+    /// As every request: see [`ClientError`].
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        self.get(&["stats"], &()).await
+    }
+
     /// How streams are connected again.
     pub(crate) fn stream_retry(&self) -> &Retry {
         &self.stream_retry
@@ -192,6 +202,13 @@ impl Client {
         let url = self.address(path)?;
         let request = self.http.post(url.clone()).json(body).timeout(self.answer_time);
         self.send(request, &url, repeat).await.map(drop)
+    }
+
+    /// Removes something; that has no answer but its success.
+    pub(crate) async fn remove(&self, path: &[&str], query: &impl Serialize) -> Result<(), ClientError> {
+        let url = self.address(path)?;
+        let request = self.http.delete(url.clone()).query(query).timeout(self.answer_time);
+        self.send(request, &url, Repeat::OnlyIfRefused).await.map(drop)
     }
 
     /// Asks for something that is done once per `key`.
@@ -292,6 +309,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Who does what this client does, for the server's books; a token's own name counts for more.
+    #[must_use]
+    pub fn actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
     /// How single requests are tried again; [`Retry::REQUEST`] if not said.
     #[must_use]
     pub fn request_retry(mut self, retry: Retry) -> Self {
@@ -319,6 +343,12 @@ impl ClientBuilder {
                 .map_err(|_| ClientError::BadToken)?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
+        }
+        if let Some(actor) = self.actor.as_deref().map(str::trim).filter(|actor| !actor.is_empty()) {
+            let value = HeaderValue::from_str(actor)
+                .or_else(|_| HeaderValue::from_bytes(actor.as_bytes()))
+                .map_err(|_| ClientError::BadActor)?;
+            headers.insert("x-driftq-actor", value);
         }
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIME)

@@ -54,6 +54,9 @@ pub enum ClientError {
     /// A token with characters no header can carry.
     #[error("the token has characters that no header can carry")]
     BadToken,
+    /// An actor with characters no header can carry.
+    #[error("the actor has characters that no header can carry")]
+    BadActor,
     /// A value of the caller's that has no JSON form.
     #[error("the value cannot be written as JSON: {0}")]
     BadValue(#[source] serde_json::Error),
@@ -108,6 +111,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadActor
             | Self::BadValue(_)
             | Self::Setup(_) => None,
         }
@@ -134,6 +138,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadActor
             | Self::BadValue(_)
             | Self::Setup(_) => false,
         }
@@ -155,6 +160,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadActor
             | Self::BadValue(_)
             | Self::Setup(_) => false,
         }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use driftq_api::{
     CancelRunResponse, EventPage, EventQuery, PostEventsRequest, PostEventsResponse, ReplayRequest,
-    ReplayResponse, Run, RunDeadLetter, RunDeadLetterQuery, RunListQuery, RunPage, RunQuery, StartRunRequest,
-    StartRunResponse, StepPage, StepRequest, StepResponse,
+    ReplayResponse, Run, RunAttemptPage, RunAttemptQuery, RunDeadLetter, RunDeadLetterQuery, RunDiff,
+    RunDiffQuery, RunListQuery, RunPage, RunQuery, StartRunRequest, StartRunResponse, StepPage, StepRequest,
+    StepResponse,
 };
 use reqwest::Method;
 
@@ -126,6 +127,29 @@ impl Client {
         request: &StepRequest,
     ) -> Result<StepResponse, ClientError> {
         self.call(Method::PUT, &["runs", run_id, "steps", step], request, Repeat::Harmless).await
+    }
+
+    /// A page of a run's attempts, over all its replays: `GET /v1/runs/{run_id}/attempts`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when there is no such run.
+    pub async fn run_attempts(
+        &self,
+        run_id: &str,
+        query: &RunAttemptQuery,
+    ) -> Result<RunAttemptPage, ClientError> {
+        self.get(&["runs", run_id, "attempts"], query).await
+    }
+
+    /// What differs between two attempts, by default the newest failed and the newest:
+    /// `GET /v1/runs/{run_id}/diff`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` for an unknown run or attempt.
+    pub async fn run_diff(&self, run_id: &str, query: &RunDiffQuery) -> Result<RunDiff, ClientError> {
+        self.get(&["runs", run_id, "diff"], query).await
     }
 
     /// The dead letter of a run: `GET /v1/runs/{run_id}/dlq`.
