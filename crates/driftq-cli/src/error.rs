@@ -13,6 +13,9 @@ pub(crate) enum CliError {
     /// The command line asks for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// The person at the terminal said no.
+    #[error("nothing was done")]
+    Declined,
     /// Something given could not be read.
     #[error("{what} cannot be read: {error}")]
     Input {
@@ -30,10 +33,11 @@ impl CliError {
     /// What the shell is told: 2 for a wrong command line, as for one that does not parse.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Client(ClientError::BadUrl { .. } | ClientError::BadToken) => {
+            Self::Usage(_)
+            | Self::Client(ClientError::BadUrl { .. } | ClientError::BadToken | ClientError::BadActor) => {
                 ExitCode::from(2)
             }
-            Self::Client(_) | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
+            Self::Client(_) | Self::Declined | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }

@@ -130,6 +130,21 @@ impl Client {
         self.get(&["version"], &()).await
     }
 
+    /// Whether an address is on its server.
+    pub(crate) fn is_at(&self, url: &Url) -> bool {
+        self.base.origin() == url.origin()
+    }
+
+    /// What it was made of.
+    pub(crate) fn recipe(&self) -> &ClientBuilder {
+        &self.recipe
+    }
+
+    /// Its connections.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// The same with connections of its own, for another event loop; a request is sent once, and has
     /// `patience` for its answer.
     pub(crate) fn twin(&self, patience: Duration) -> Result<Self, ClientError> {
@@ -314,6 +329,11 @@ impl ClientBuilder {
     pub fn actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
         self
+    }
+
+    /// The same without a token and a name.
+    pub(crate) fn without_identity(self) -> Self {
+        Self { token: None, actor: None, ..self }
     }
 
     /// How single requests are tried again; [`Retry::REQUEST`] if not said.
