@@ -98,7 +98,7 @@ fn binary() -> PathBuf {
 }
 
 /// Where the binaries of this build lie: a test's own lies one folder below.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     test.ancestors().nth(2).expect("it lies in a folder of the build").to_owned()
 }

@@ -3,6 +3,8 @@
 mod consume;
 mod driftqd;
 mod events;
+mod examples;
+mod operators;
 mod requests;
 mod server;
 mod worker;
