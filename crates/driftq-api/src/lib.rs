@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod consume;
 pub mod dead_letters;
+pub mod dev;
 pub mod error;
 pub mod events;
 pub mod groups;
@@ -36,6 +37,7 @@ pub use dead_letters::{
     DeadLetterState, DiscardRequest, DiscardResponse, Fingerprint, FingerprintPage, FingerprintQuery,
     RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
 };
+pub use dev::{Clock, MoveClockQuery, MoveClockRequest};
 pub use envelope::{
     DeadLetterMark, Envelope, EnvelopeRequest, Failure, FailureRequest, RetryPolicy, RetryPolicyRequest,
     Routing,
@@ -62,7 +64,8 @@ pub use redrive_jobs::{
 };
 pub use runs::{
     CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
-    RunStatus, RunSummary, StartRunRequest, StartRunResponse, Step, StepPage, StepRequest, StepResponse,
+    RunStatus, RunSummary, RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse, Step,
+    StepPage, StepRequest, StepResponse,
 };
 pub use serde_json::value::RawValue;
 pub use settle::{

@@ -4,7 +4,7 @@
 
 use driftq_client::{
     Client, DeadLetterId, Delivery, WorkError, Worker,
-    api::{DeadLetterDiffQuery, DeadLetterQuery, EnvelopeRequest, ProduceRequest, RedriveRequest, RetryPolicyRequest},
+    api::{DeadLetterQuery, EnvelopeRequest, ProduceRequest, RedriveRequest, RetryPolicyRequest},
     json,
 };
 use serde_json::{Value, json as object};
@@ -45,8 +45,9 @@ async fn mend(client: Client) -> Result<(), Box<dyn std::error::Error>> {
     let id = letter(&client).await?;
     let letter = client.dead_letter(&id).await?;
     println!("{id} failed in {} attempts: {}", letter.attempts, letter.last_error);
-    let diff = client.dead_letter_diff(&id, &DeadLetterDiffQuery::default()).await?;
-    println!("attempts {} and {} had the same {}", diff.a.attempt, diff.b.attempt, diff.same.join(", "));
+    for attempt in &letter.history {
+        println!("attempt {} by {}: {}", attempt.attempt, attempt.owner, attempt.error.message);
+    }
 
     let value = Some(json(&object!({ "cents": 500 }))?);
     let reason = Some("euros are no cents".to_owned());
@@ -67,6 +68,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mended = Box::pin(mend(mending)).await.map_err(|error| error.to_string());
         drop(done.send(mended));
     };
-    Worker::new(client).handler("payments", "charging", charge).run_until(stop).await?;
+    Worker::new(client).owner("charger").handler("payments", "charging", charge).run_until(stop).await?;
     Ok(is_done.await??)
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use driftq_api::{
     CancelRunResponse, EventPage, EventQuery, PostEventsRequest, PostEventsResponse, ReplayRequest,
     ReplayResponse, Run, RunAttemptPage, RunAttemptQuery, RunDeadLetter, RunDeadLetterQuery, RunDiff,
-    RunDiffQuery, RunListQuery, RunPage, RunQuery, StartRunRequest, StartRunResponse, StepPage, StepRequest,
-    StepResponse,
+    RunDiffQuery, RunListQuery, RunPage, RunQuery, RunTokenRequest, RunTokenResponse, StartRunRequest,
+    StartRunResponse, StepPage, StepRequest, StepResponse,
 };
 use reqwest::Method;
 
@@ -127,6 +127,21 @@ impl Client {
         request: &StepRequest,
     ) -> Result<StepResponse, ClientError> {
         self.call(Method::PUT, &["runs", run_id, "steps", step], request, Repeat::Harmless).await
+    }
+
+    /// Makes a token that only reads this run, for a browser: `POST /v1/runs/{run_id}/token`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when there is no such run; `INVALID_ARGUMENT` when a token is not good for so long.
+    pub async fn run_token(
+        &self,
+        run_id: &str,
+        ttl: Option<Duration>,
+    ) -> Result<RunTokenResponse, ClientError> {
+        let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let request = RunTokenRequest { ttl_ms };
+        self.call(Method::POST, &["runs", run_id, "token"], &request, Repeat::Harmless).await
     }
 
     /// A page of a run's attempts, over all its replays: `GET /v1/runs/{run_id}/attempts`.

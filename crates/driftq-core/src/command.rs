@@ -583,6 +583,9 @@ pub enum Rejection {
     /// The dead letter was redriven, replayed or discarded before.
     #[error("the dead letter is {0} already")]
     DeadLetterClosed(&'static str),
+    /// The caller may not use such names, or not for others.
+    #[error("{0} is outside of what this token may use; leave it out, or choose one that it may")]
+    OutOfScope(&'static str),
     /// A run's dead letter takes no edits.
     #[error("this dead letter belongs to a run; change its input with POST /v1/runs/{{id}}/replay")]
     RunDeadLetter,

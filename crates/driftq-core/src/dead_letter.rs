@@ -8,7 +8,7 @@ use crate::{
     Attempt, Closing, DeadLetterAt, DeadLetterClosed, DeadLetterReason, DeadLettered, Discard, GroupName,
     MessageAt, Note, Position, Record, Rejection, Reply, RetryPolicy, RunOf, State, TopicKind, WallTime,
 };
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How many of a message's newest attempts are kept besides the first.
@@ -163,8 +163,7 @@ pub(crate) fn find<'a>(
     state: &'a State,
     at: &DeadLetterAt,
 ) -> Result<(MessageAt, &'a DeadLetterState), Rejection> {
-    let topic =
-        state.topic(&at.topic).ok_or_else(|| Rejection::UnknownTopic(at.topic.as_str().to_string()))?;
+    let topic = state.topic(&at.topic).ok_or(Rejection::UnknownDeadLetter)?;
     let note = topic.partition(at.partition).and_then(|partition| partition.note(at.offset));
     let dead = note.and_then(|note| note.dead.as_deref()).ok_or(Rejection::UnknownDeadLetter)?;
     Ok((MessageAt { topic: topic.id, partition: at.partition, offset: at.offset }, dead))

@@ -5,7 +5,7 @@
 
 use crate::{
     DeadLetterState, Group, GroupName, MessageAt, Offset, PartitionId, Position, Run, RunNo, RunStatus,
-    State, TenantId, TopicId, TopicName, WorkflowName,
+    Scope, State, TenantId, TopicId, TopicName, WorkflowName,
 };
 use alloc::{string::String, vec::Vec};
 use core::ops::Bound;
@@ -24,6 +24,8 @@ pub struct RunFilter {
     pub tenant: Option<TenantId>,
     /// With this tag.
     pub tag: Option<String>,
+    /// Of what may be seen.
+    pub scope: Scope,
 }
 
 /// Which dead letters are wanted.
@@ -37,6 +39,8 @@ pub struct DeadLetterFilter {
     pub run: Option<RunNo>,
     /// For this reason.
     pub reason: Option<crate::DeadLetterReason>,
+    /// Of what may be seen.
+    pub scope: Scope,
 }
 
 /// One page of a list.
@@ -60,7 +64,7 @@ impl State {
                 return Page { items, next: last };
             }
             last = Some(*no);
-            if matches(filter, run) {
+            if matches(filter, run) && filter.scope.sees_run(self, run) {
                 items.push(run);
             }
         }
@@ -85,7 +89,9 @@ impl State {
                 }
                 looked += 1;
                 last = Some(at);
-                if let Some(dead) = self.dead_letter(at).filter(|dead| wanted(filter, dead)) {
+                let is_wanted =
+                    |dead: &&DeadLetterState| wanted(filter, dead) && filter.scope.sees_dead_letter(self, at);
+                if let Some(dead) = self.dead_letter(at).filter(is_wanted) {
                     items.push((at, dead));
                 }
             }

@@ -1,13 +1,15 @@
 //! What every handler shares: the way to the engine, the limits in force, the counters.
 //!
-//! Promise: a handler that asks for the [`Engine`] runs only once recovery is done.
+//! Promise: a handler that asks for the [`Engine`] runs only once recovery is done, and its commands stay within what the
+//! request's token may see.
 
+use crate::access::{Access, Caller, Signer, TokenFileError};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::shelf::Names;
 use axum::extract::FromRequestParts;
-use driftq_engine::Broker;
+use driftq_engine::{Broker, Clock as _, HandClock, SystemClock};
 use http::request::Parts;
 use std::sync::{Arc, OnceLock};
 
@@ -24,23 +26,38 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Topic names already looked up.
     pub(crate) names: Names,
+    /// Who may do what.
+    pub(crate) access: Access,
+    /// The clock of a server for tests.
+    pub(crate) hand_clock: Option<HandClock>,
     engine: OnceLock<Broker>,
 }
 
 impl App {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Result<Self, TokenFileError> {
         let wal_enabled = !config.memory;
-        Self(Arc::new(Shared {
+        let access = Access::open(config.token_file.as_deref())?;
+        let hand_clock = config.dev_clock.then(HandClock::new);
+        Ok(Self(Arc::new(Shared {
             config,
             wal_enabled,
             metrics: Metrics::default(),
             names: Names::default(),
+            access,
+            hand_clock,
             engine: OnceLock::new(),
-        }))
+        })))
+    }
+
+    /// The time by which tokens end, epoch milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let wall = self.0.hand_clock.as_ref().map(HandClock::wall);
+        wall.unwrap_or_else(|| SystemClock::new().wall()).0
     }
 
     /// From now on handlers reach the engine.
-    pub(crate) fn open(&self, broker: Broker) {
+    pub(crate) fn open(&self, broker: Broker, signer: Signer) {
+        self.0.access.sign_with(signer);
         // A second call could only come from a second start, which there is not.
         let _opened_before = self.0.engine.set(broker);
     }
@@ -65,10 +82,11 @@ pub(crate) struct Engine(pub(crate) Broker);
 impl FromRequestParts<App> for Engine {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let broker = app.broker().cloned();
-        broker
-            .map(Self)
-            .ok_or_else(|| Problem::unavailable("the broker is reading its log; retry shortly", "recovering"))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let broker = app.broker().ok_or_else(|| {
+            Problem::unavailable("the broker is reading its log; retry shortly", "recovering")
+        })?;
+        let caller = parts.extensions.get::<Caller>();
+        Ok(Self(caller.map_or_else(|| broker.clone(), |caller| broker.within(Arc::clone(&caller.scope)))))
     }
 }

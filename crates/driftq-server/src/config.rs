@@ -85,6 +85,9 @@ pub struct Config {
     /// An origin whose pages may call this server, such as https://app.example.com; may be repeated.
     #[arg(long, env = "DRIFTQ_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+    /// A file of tokens (TOML); with it every request needs one. Taken over anew when it changes.
+    #[arg(long, env = "DRIFTQ_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Let a produce to an unknown topic make it.
     #[arg(long, env = "DRIFTQ_AUTO_CREATE_TOPICS")]
     pub auto_create_topics: bool,
@@ -146,6 +149,9 @@ pub struct Config {
     /// Bytes of log after which a checkpoint is written.
     #[arg(long, env = "DRIFTQ_CHECKPOINT_BYTES", default_value_t = 256 * 1024 * 1024)]
     pub checkpoint_bytes: u64,
+    /// For tests of applications: time stands still until POST /v1/dev/clock moves it.
+    #[arg(long, env = "DRIFTQ_DEV_CLOCK")]
+    pub dev_clock: bool,
     /// Print every option, its value and where it comes from, and exit.
     #[arg(long)]
     pub print_config: bool,

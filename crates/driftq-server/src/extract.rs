@@ -2,6 +2,7 @@
 //!
 //! Promise: each extractor refuses with a [`Problem`] that names what is wrong.
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::json;
 use crate::problem::Problem;
@@ -162,6 +163,26 @@ impl FromRequestParts<App> for LastEventId {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         text_header(&parts.headers, "last-event-id").map(Self)
+    }
+}
+
+/// Who acts: the token's name, or without tokens what the `X-Driftq-Actor` header says.
+pub(crate) struct Actor(pub(crate) Option<String>);
+
+impl Actor {
+    /// The longest actor that is taken from the header, bytes.
+    const BYTES_MAX: usize = 200;
+}
+
+impl FromRequestParts<App> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(Self(Some(caller.name().to_owned())));
+        }
+        let is_short = |actor: &String| actor.len() <= Self::BYTES_MAX;
+        text_header(&parts.headers, "x-driftq-actor").map(|actor| Self(actor.filter(is_short)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Promise: this crate alone knows both the wire and the broker. A handler extracts, converts, calls the engine and
 //! converts again; what may cost a stranger memory or time has a bound here. It decides nothing about messages or runs.
 
+mod access;
 mod answer;
 mod app;
 mod broker;
@@ -25,6 +26,7 @@ mod server;
 mod shelf;
 mod sse;
 
+pub use access::TokenFileError;
 pub use config::{Cli, Config, LogFormat, Task, parse, print_config};
 pub use server::{Server, ServerError};
 

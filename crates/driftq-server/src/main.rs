@@ -129,8 +129,11 @@ fn announce(config: &Config, server: &Server) {
     if let Some(moved_to) = &server.moved_to {
         tracing::warn!("the data of before were moved to {}", moved_to.display());
     }
-    if !server.addr().ip().is_loopback() {
+    if !server.addr().ip().is_loopback() && config.token_file.is_none() {
         tracing::warn!("listening beyond this machine without a token: whoever reaches it may use it");
+    }
+    if config.dev_clock {
+        tracing::warn!("time stands still until POST /v1/dev/clock moves it (--dev-clock): for tests only");
     }
     let data = match server.log {
         Some(_) => {
@@ -155,6 +158,8 @@ fn announce(config: &Config, server: &Server) {
 fn exit_code(error: &ServerError) -> u8 {
     match error {
         ServerError::Listen { .. } => 69,
+        ServerError::Tokens(_) => 2,
+        ServerError::Key { .. } => 73,
         ServerError::Engine(error) => engine_exit_code(error),
         ServerError::Signals { .. } | ServerError::Gone | ServerError::Slow => 70,
     }

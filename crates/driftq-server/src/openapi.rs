@@ -2,18 +2,24 @@
 //!
 //! Promise: the same release makes the same bytes.
 
+use crate::access::{Rule, Who, either};
 use crate::routes;
 use driftq_api::ErrorBody;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required, Schema,
 };
 use utoipa::{IntoParams, ToSchema};
+
+/// The name of the security scheme.
+const TOKEN: &str = "token";
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -106,9 +112,19 @@ impl Operation {
         Ref::from_schema_name(name).into()
     }
 
-    fn build(self, path: &str) -> utoipa::openapi::path::Operation {
+    fn build(self, path: &str, rule: Rule) -> utoipa::openapi::path::Operation {
         let mut operation =
             OperationBuilder::new().tag(self.tag).operation_id(Some(self.id)).summary(Some(self.summary));
+        if !matches!(rule.who, Who::Everybody) {
+            let none: [String; 0] = [];
+            operation = operation
+                .security(SecurityRequirement::new(TOKEN, none))
+                .description(Some(needs(rule)))
+                .extensions(Some(verbs(rule)))
+                .response("401", Ref::from_response_name("Unauthenticated"));
+        }
+        // A browser's foreign page is refused on every route.
+        operation = operation.response("403", Ref::from_response_name("PermissionDenied"));
         for parameter in path_parameters(path).into_iter().chain(self.parameters) {
             operation = operation.parameter(parameter);
         }
@@ -148,6 +164,24 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
 }
 
+/// What a token needs for a route, in a sentence.
+fn needs(rule: Rule) -> String {
+    let also = match rule.who {
+        Who::WithOrOfRun(_) => ", or a token of this run",
+        Who::Everybody | Who::EveryToken | Who::With(_) => "",
+    };
+    match rule.verbs() {
+        None => "Where tokens are in force, any token will do.".to_owned(),
+        Some(verbs) => format!("Where tokens are in force, it needs the verb {}{also}.", either(verbs)),
+    }
+}
+
+/// The same for programs: `x-driftq-verbs` lists the verbs, one of which is needed; empty is any token.
+fn verbs(rule: Rule) -> Extensions {
+    let verbs: Vec<&str> = rule.verbs().unwrap_or_default().iter().map(|verb| verb.as_str()).collect();
+    Extensions::builder().add("x-driftq-verbs", serde_json::json!(verbs)).build()
+}
+
 /// The parameters that a path's own text names.
 fn path_parameters(path: &str) -> Vec<Parameter> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -170,6 +204,11 @@ pub(crate) fn document() -> String {
     DOCUMENT.get_or_init(build).clone()
 }
 
+fn refusal(description: &str) -> Response {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorBody::name()))).build();
+    ResponseBuilder::new().description(description).content("application/json", body).build()
+}
+
 fn build() -> String {
     let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     let mut nested = Vec::new();
@@ -179,17 +218,19 @@ fn build() -> String {
     for route in routes::table() {
         let mut operation = route.operation;
         nested.append(&mut operation.schemas);
-        paths.add_path_operation(&route.path, vec![route.method], operation.build(&route.path));
+        paths.add_path_operation(&route.path, vec![route.method], operation.build(&route.path, route.rule));
     }
     schemas.extend(nested);
-    let error = ResponseBuilder::new()
-        .description("Refused: `error` is the code, `message` says what to do")
-        .content(
-            "application/json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorBody::name()))).build(),
-        );
-    let components =
-        ComponentsBuilder::new().schemas_from_iter(schemas).response("Error", error.build()).build();
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+        "A token of the server's token file, or one that reads a single run. Without a token file none is needed.",
+    ));
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .response("Error", refusal("Refused: `error` is the code, `message` says what to do"))
+        .response("Unauthenticated", refusal("No token, or not a good one"))
+        .response("PermissionDenied", refusal("The token lacks the verb, or the page or host is not allowed"))
+        .security_scheme(TOKEN, SecurityScheme::Http(scheme.build()))
+        .build();
     let info = InfoBuilder::new()
         .title("DriftQ")
         .version(env!("CARGO_PKG_VERSION"))

@@ -1,14 +1,18 @@
 //! Every path and method in one table.
 //!
-//! Promise: a route stands here once, with what it takes and answers; the router and the OpenAPI document are both made
-//! from this table, so neither can know a route that the other does not.
+//! Promise: a route stands here once, with who may use it, what it takes and answers; the router, its checks and the
+//! OpenAPI document are all made from this table, so none can know a route that another does not.
 
+use crate::access::Reach::{Command, List, Messages, Path, Whole};
+use crate::access::Verb::{Admin, Consume, Dlq, Produce, RunsRead, RunsWrite};
+use crate::access::{self, Rule, Who};
 use crate::app::App;
-use crate::handlers::{consume, dead_letters, events, health, produce, runs, settle, steps, topics};
+use crate::handlers::{consume, dead_letters, dev, events, health, produce, runs, settle, steps, topics};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use driftq_api as api;
@@ -26,6 +30,7 @@ const PATH_SHOWN_MAX: usize = 200;
 pub(crate) struct Route {
     pub(crate) path: String,
     pub(crate) method: HttpMethod,
+    pub(crate) rule: Rule,
     pub(crate) operation: Operation,
     handler: MethodRouter<App>,
 }
@@ -34,6 +39,7 @@ fn route<H, T>(
     method: HttpMethod,
     filter: MethodFilter,
     path: &str,
+    rule: Rule,
     handler: H,
     operation: Operation,
 ) -> Route
@@ -41,19 +47,19 @@ where
     H: Handler<T, App>,
     T: 'static,
 {
-    Route { path: path.to_owned(), method, operation, handler: on(filter, handler) }
+    Route { path: path.to_owned(), method, rule, operation, handler: on(filter, handler) }
 }
 
-fn get<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Get, MethodFilter::GET, path, handler, operation)
+fn get<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Get, MethodFilter::GET, path, rule, handler, operation)
 }
 
-fn post<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Post, MethodFilter::POST, path, handler, operation)
+fn post<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Post, MethodFilter::POST, path, rule, handler, operation)
 }
 
-fn put<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Put, MethodFilter::PUT, path, handler, operation)
+fn put<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Put, MethodFilter::PUT, path, rule, handler, operation)
 }
 
 /// The table.
@@ -64,6 +70,7 @@ pub(crate) fn table() -> Vec<Route> {
     table.extend(run_routes());
     table.extend(timeline_routes());
     table.extend(dead_letter_routes());
+    table.extend(dev_routes());
     table
 }
 
@@ -72,12 +79,19 @@ fn health_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/healthz",
+            Rule::OPEN,
             health::healthz,
             op("healthz", "The broker answers").answers::<api::Health>(200, JSON),
         ),
-        get("/v1/livez", health::livez, op("livez", "The process answers").answers::<api::Health>(200, JSON)),
+        get(
+            "/v1/livez",
+            Rule::OPEN,
+            health::livez,
+            op("livez", "The process answers").answers::<api::Health>(200, JSON),
+        ),
         get(
             "/v1/readyz",
+            Rule::OPEN,
             health::readyz,
             op("readyz", "Whether requests are welcome")
                 .answers::<api::Readiness>(200, JSON)
@@ -85,12 +99,19 @@ fn health_routes() -> Vec<Route> {
         ),
         get(
             "/v1/version",
+            Rule::EVERY_TOKEN,
             health::version,
             op("version", "Which server this is").answers::<api::Version>(200, JSON),
         ),
-        get("/v1/openapi.json", health::openapi, op("openapi", "This document").answers_any(200, JSON)),
+        get(
+            "/v1/openapi.json",
+            Rule::EVERY_TOKEN,
+            health::openapi,
+            op("openapi", "This document").answers_any(200, JSON),
+        ),
         get(
             "/metrics",
+            Rule::with(&[Admin], Whole),
             health::metrics,
             op("metrics", "Metrics for Prometheus").answers_any(200, "application/openmetrics-text"),
         ),
@@ -102,6 +123,7 @@ fn topic_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/topics",
+            Rule::with(&[Produce, Consume, Admin], List),
             topics::list,
             op("list_topics", "List topics")
                 .query::<api::TopicListQuery>()
@@ -109,6 +131,7 @@ fn topic_routes() -> Vec<Route> {
         ),
         post(
             "/v1/topics",
+            Rule::with(&[Produce, Admin], Command),
             topics::create,
             op("create_topic", "Make a topic, if it is not there")
                 .query::<api::CreateTopicQuery>()
@@ -117,11 +140,13 @@ fn topic_routes() -> Vec<Route> {
         ),
         get(
             "/v1/topics/{topic}",
+            Rule::with(&[Produce, Consume, Admin], Path),
             topics::show,
             op("show_topic", "Show a topic").answers::<api::Topic>(200, JSON),
         ),
         get(
             "/v1/topics/{topic}/messages",
+            Rule::with(&[Consume, Admin], Messages),
             topics::browse,
             op("browse_topic", "Look at messages without consuming them")
                 .query::<api::BrowseQuery>()
@@ -135,6 +160,7 @@ fn message_routes() -> Vec<Route> {
     vec![
         post(
             "/v1/produce",
+            Rule::with(&[Produce], Command),
             produce::produce,
             op("produce", "Produce a message")
                 .query::<api::ProduceQuery>()
@@ -144,6 +170,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/produce/batch",
+            Rule::with(&[Produce], Command),
             produce::batch,
             op("produce_batch", "Produce messages, all or none")
                 .body::<api::BatchRequest>()
@@ -151,6 +178,7 @@ fn message_routes() -> Vec<Route> {
         ),
         get(
             "/v1/consume",
+            Rule::with(&[Consume], Messages),
             consume::consume,
             op("consume", "Lease messages: a stream of lines, or one answer")
                 .query::<api::ConsumeQuery>()
@@ -162,6 +190,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/ack",
+            Rule::with(&[Consume], Messages),
             settle::ack,
             op("ack", "Settle a message")
                 .query::<api::AckQuery>()
@@ -170,6 +199,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/nack",
+            Rule::with(&[Consume], Messages),
             settle::nack,
             op("nack", "Fail an attempt")
                 .query::<api::NackQuery>()
@@ -178,6 +208,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/extend",
+            Rule::with(&[Consume], Messages),
             settle::extend,
             op("extend", "Move a lease's end")
                 .query::<api::ExtendQuery>()
@@ -192,6 +223,7 @@ fn run_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/runs",
+            Rule::with(&[RunsRead], List),
             runs::list,
             op("list_runs", "List runs, newest first")
                 .mentions::<api::RunStatus>()
@@ -200,6 +232,7 @@ fn run_routes() -> Vec<Route> {
         ),
         post(
             "/v1/runs",
+            Rule::with(&[RunsWrite], Command),
             runs::start,
             op("start_run", "Start a run")
                 .idempotent()
@@ -209,11 +242,13 @@ fn run_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}",
+            Rule::of_run(&[RunsRead]),
             runs::show,
             op("show_run", "Show a run").query::<api::RunQuery>().answers::<api::Run>(200, JSON),
         ),
         post(
             "/v1/runs/{run_id}/replay",
+            Rule::with(&[RunsWrite], Path),
             runs::replay,
             op("replay_run", "Start an ended run again")
                 .body::<api::ReplayRequest>()
@@ -221,8 +256,17 @@ fn run_routes() -> Vec<Route> {
         ),
         post(
             "/v1/runs/{run_id}/cancel",
+            Rule::with(&[RunsWrite], Path),
             runs::cancel,
             op("cancel_run", "End a run").answers::<api::CancelRunResponse>(200, JSON),
+        ),
+        post(
+            "/v1/runs/{run_id}/token",
+            Rule::with(&[RunsWrite], Path),
+            runs::token,
+            op("make_run_token", "Make a token that reads this run and nothing else, for a browser")
+                .body::<api::RunTokenRequest>()
+                .answers::<api::RunTokenResponse>(200, JSON),
         ),
     ]
 }
@@ -232,6 +276,7 @@ fn timeline_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/runs/{run_id}/events",
+            Rule::of_run(&[RunsRead]),
             events::read,
             op("read_events", "A run's timeline: a stream for those who accept one, otherwise a page")
                 .query::<api::EventQuery>()
@@ -244,6 +289,7 @@ fn timeline_routes() -> Vec<Route> {
         ),
         post(
             "/v1/runs/{run_id}/events",
+            Rule::with(&[RunsWrite, Consume], Path),
             events::append,
             op("append_events", "Write a worker's events")
                 .body::<api::PostEventsRequest>()
@@ -251,11 +297,13 @@ fn timeline_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}/steps",
+            Rule::of_run(&[RunsRead]),
             steps::list,
             op("list_steps", "Finished steps of a run").answers::<api::StepPage>(200, JSON),
         ),
         put(
             "/v1/runs/{run_id}/steps/{step}",
+            Rule::with(&[RunsWrite, Consume], Path),
             steps::put,
             op("store_step", "Store a step's output, once")
                 .body::<api::StepRequest>()
@@ -263,6 +311,7 @@ fn timeline_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}/dlq",
+            Rule::of_run(&[RunsRead, Dlq]),
             dead_letters::of_run,
             op("show_run_dead_letter", "A run's dead letter")
                 .query::<api::RunDeadLetterQuery>()
@@ -276,6 +325,7 @@ fn dead_letter_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/dlq",
+            Rule::with(&[Dlq], List),
             dead_letters::list,
             op("list_dead_letters", "List open dead letters")
                 .query::<api::DeadLetterQuery>()
@@ -283,11 +333,13 @@ fn dead_letter_routes() -> Vec<Route> {
         ),
         get(
             DEAD_LETTER,
+            Rule::with(&[Dlq], Path),
             dead_letters::show,
             op("show_dead_letter", "Show a dead letter").answers::<api::DeadLetterDetail>(200, JSON),
         ),
         post(
             &format!("{DEAD_LETTER}/redrive"),
+            Rule::with(&[Dlq], Path),
             dead_letters::redrive,
             op("redrive_dead_letter", "Append a dead letter's message anew, or replay its run")
                 .idempotent()
@@ -296,6 +348,7 @@ fn dead_letter_routes() -> Vec<Route> {
         ),
         post(
             &format!("{DEAD_LETTER}/discard"),
+            Rule::with(&[Dlq], Path),
             dead_letters::discard,
             op("discard_dead_letter", "Give a dead letter up")
                 .body::<api::DiscardRequest>()
@@ -304,11 +357,43 @@ fn dead_letter_routes() -> Vec<Route> {
     ]
 }
 
+fn dev_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("development", id, summary);
+    vec![
+        get(
+            "/v1/dev/clock",
+            Rule::with(&[Admin], Whole),
+            dev::clock,
+            op("show_clock", "The broker's time, on a server for tests").answers::<api::Clock>(200, JSON),
+        ),
+        post(
+            "/v1/dev/clock",
+            Rule::with(&[Admin], Whole),
+            dev::move_clock,
+            op("move_clock", "Let time pass, and do all that became due, on a server for tests")
+                .query::<api::MoveClockQuery>()
+                .body::<api::MoveClockRequest>()
+                .answers::<api::Clock>(200, JSON),
+        ),
+    ]
+}
+
+/// Paths that need no token.
+pub(crate) fn open_paths() -> impl Iterator<Item = String> {
+    table().into_iter().filter(|route| matches!(route.rule.who, Who::Everybody)).map(|route| route.path)
+}
+
 /// The router made from the table.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in table() {
-        router = router.route(&route.path, route.handler);
+        let handler = if app.access.is_on() {
+            let check = middleware::from_fn_with_state((app.clone(), route.rule), access::check);
+            route.handler.route_layer(check)
+        } else {
+            route.handler
+        };
+        router = router.route(&route.path, handler);
     }
     // A HEAD would lease messages and then throw their bodies away.
     router = router.route("/v1/consume", on(MethodFilter::HEAD, no_head));

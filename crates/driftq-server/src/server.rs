@@ -3,11 +3,12 @@
 //! Promise: half a request, a silent client or one that does not read costs a bounded time and a bounded buffer; a drain
 //! ends within [`DRAIN_TIME`] and a few seconds, with all that was answered on the disk.
 
+use crate::access::{RELOAD_EVERY, Signer, TokenFileError};
 use crate::app::App;
 use crate::broker::{self, Started};
 use crate::config::Config;
 use crate::gate::{Gate, HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
-use driftq_engine::{Broker, EngineError, Recovery};
+use driftq_engine::{Broker, EngineError, HandClock, Recovery};
 use driftq_log::Recovered;
 use futures_channel::oneshot;
 use hyper::server::conn::http1;
@@ -56,6 +57,15 @@ pub enum ServerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file of tokens is not taken.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
+    /// The key of run tokens can be neither read nor made.
+    #[error("the key of run tokens cannot be used: {source}")]
+    Key {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The engine cannot start, or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -74,6 +84,7 @@ pub struct Server {
     ended: oneshot::Receiver<Result<(), EngineError>>,
     phase: Arc<watch::Sender<bool>>,
     accepting: JoinHandle<()>,
+    _reloading: Background,
     /// What the engine found at its start.
     pub recovery: Recovery,
     /// What opening the log found; `None` in memory.
@@ -89,26 +100,28 @@ impl Server {
     ///
     /// [`ServerError`] when it cannot listen, or the data cannot be used.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
+        let app = App::new(config.clone())?;
         let listener = listen(&config.addr)
             .map_err(|source| ServerError::Listen { addr: config.addr.clone(), source })?;
         let addr = listener
             .local_addr()
             .map_err(|source| ServerError::Listen { addr: config.addr.clone(), source })?;
-        let app = App::new(config.clone());
         let phase = Arc::new(watch::Sender::new(false));
         let accepting = tokio::spawn(accept(listener, app.clone(), Arc::clone(&phase)));
-        let started = tokio::task::spawn_blocking(move || broker::start(&config)).await;
-        let Started { engine, log, moved_to } = match started {
+        let clock = app.hand_clock.clone();
+        let started = tokio::task::spawn_blocking(move || recover(&config, clock)).await;
+        let (Started { engine, log, moved_to }, signer) = match started {
             Ok(Ok(started)) => started,
             Ok(Err(error)) => {
                 accepting.abort();
-                return Err(error.into());
+                return Err(error);
             }
             Err(_) => return Err(ServerError::Gone),
         };
-        app.open(engine.broker.clone());
+        app.open(engine.broker.clone(), signer);
+        let reloading = Background(tokio::spawn(reload(app)));
         let (broker, ended, recovery) = (engine.broker, engine.ended, engine.recovery);
-        Ok(Self { addr, broker, ended, phase, accepting, recovery, log, moved_to })
+        Ok(Self { addr, broker, ended, phase, accepting, _reloading: reloading, recovery, log, moved_to })
     }
 
     /// Where it listens.
@@ -144,6 +157,37 @@ impl Server {
         self.broker.stop();
         let ended = tokio::time::timeout(STOP_TIME, &mut self.ended).await.map_err(|_| ServerError::Slow)?;
         ended.map_err(|_| ServerError::Gone)?.map_err(ServerError::from)
+    }
+}
+
+/// A task that ends with its owner.
+struct Background(JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Everything of a start that blocks on the disk.
+fn recover(config: &Config, clock: Option<HandClock>) -> Result<(Started, Signer), ServerError> {
+    let started = broker::start(config, clock)?;
+    let signer = if config.memory { Signer::in_memory() } else { Signer::beside(&config.wal) };
+    Ok((started, signer.map_err(|source| ServerError::Key { source })?))
+}
+
+/// Takes a changed file of tokens over, for as long as the server runs.
+async fn reload(app: App) {
+    if !app.access.is_on() {
+        return;
+    }
+    loop {
+        tokio::time::sleep(RELOAD_EVERY).await;
+        match app.access.reload() {
+            None => {}
+            Some(Ok(tokens)) => tracing::info!(tokens, "the token file has changed and is in force"),
+            Some(Err(error)) => tracing::error!(%error, "the tokens of before stay in force"),
+        }
     }
 }
 

@@ -95,7 +95,9 @@ async fn what_could_be_done_twice_is_sent_once_when_the_connection_breaks() {
     drop(client.start_redrive_job(&job()).await);
     let started = server.seen().split_off(broken.len());
     assert!(started.len() > 1, "{started:?}");
-    assert!(started.iter().all(|seen| seen.header("idempotency-key") == started[0].header("idempotency-key")));
+    assert!(
+        started.iter().all(|seen| seen.header("idempotency-key") == started[0].header("idempotency-key"))
+    );
 }
 
 #[tokio::test]
@@ -128,6 +130,9 @@ async fn a_probe_sees_when_what_came_and_gives_its_token_to_its_own_server_only(
         assert_eq!(String::from_utf8_lossy(&bytes), "retry: 2000\n\n: still here\n\n");
     }
     let (ours, theirs) = (server.seen(), stranger.seen());
-    assert_eq!((ours[0].header("authorization"), ours[0].header("accept")), ("Bearer secret", "text/event-stream"));
+    assert_eq!(
+        (ours[0].header("authorization"), ours[0].header("accept")),
+        ("Bearer secret", "text/event-stream")
+    );
     assert_eq!((theirs[0].header("authorization"), theirs[0].header("x-driftq-actor")), ("", ""));
 }

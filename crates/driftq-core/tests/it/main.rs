@@ -6,4 +6,5 @@ mod exhaustive;
 mod formats;
 mod idempotency;
 mod runs;
+mod scope;
 mod story;

@@ -18,6 +18,7 @@ pub(super) fn changes_state(request: &Request) -> bool {
         | Request::CloseConsumer { .. }
         | Request::Poll { .. }
         | Request::GiveBack { .. }
+        | Request::Advance { .. }
         | Request::Drain
         | Request::Stop => true,
     }
@@ -101,6 +102,7 @@ pub(super) fn size_of(request: &Request) -> (usize, usize) {
         | Request::Look(_)
         | Request::Follow { .. }
         | Request::RunEnd { .. }
+        | Request::Advance { .. }
         | Request::Drain
         | Request::Stop => (0, 0),
     }

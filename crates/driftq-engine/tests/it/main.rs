@@ -1,5 +1,6 @@
 //! The engine on a faulty disk and a clock that is moved by hand.
 
+mod by_hand;
 mod durability;
 mod harness;
 mod waiting;

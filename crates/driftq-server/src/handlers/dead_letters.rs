@@ -4,7 +4,7 @@ use super::runs::unknown;
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
-use crate::extract::{DeadLetterParam, Json, KeyHeader, Query, RunParam};
+use crate::extract::{Actor, DeadLetterParam, Json, KeyHeader, Query, RunParam};
 use crate::json;
 use crate::problem::Problem;
 use crate::render::dead_letters::{self, Seen};
@@ -17,7 +17,7 @@ use driftq_api::{
 };
 use driftq_core::{
     DeadLetterAt, DeadLetterFilter, DeadLetterReason, Discard, GroupName, MessageAt, Offset, PartitionId,
-    Redrive, Rejection, Reply, RunId, TopicId, TopicName,
+    Redrive, Rejection, Reply, RunId, Scope, TopicId, TopicName,
 };
 use driftq_engine::Broker;
 
@@ -32,7 +32,7 @@ pub(crate) async fn list(
     Engine(broker): Engine,
     Query(query): Query<DeadLetterQuery>,
 ) -> Result<Answer<DeadLetterPage>, Problem> {
-    let filter = filter(&query)?;
+    let filter = DeadLetterFilter { scope: broker.scope(), ..filter(&query)? };
     let run_id = convert::trimmed(query.run_id.as_deref()).map(RunId::parse).transpose()?;
     let after = convert::trimmed(query.cursor.as_deref()).map(place).transpose()?;
     let limit = convert::limit(query.limit)?;
@@ -63,6 +63,7 @@ fn filter(query: &DeadLetterQuery) -> Result<DeadLetterFilter, Problem> {
         group: convert::trimmed(query.group.as_deref()).map(GroupName::parse).transpose()?,
         run: None,
         reason: reason.transpose()?,
+        scope: Scope::default(),
     })
 }
 
@@ -119,10 +120,12 @@ pub(crate) async fn redrive(
     Engine(broker): Engine,
     DeadLetterParam(at): DeadLetterParam,
     KeyHeader(key): KeyHeader,
+    Actor(actor): Actor,
     Json(asked): Json<RedriveRequest>,
 ) -> Result<Answer<RedriveResponse>, Problem> {
     let run_id = seen(&broker, at.clone()).await?.run_id;
     let redrive = redrive_of(at, key.as_deref(), &asked, app.config.max_message_bytes)?;
+    let redrive = Redrive { actor, ..redrive };
     match broker.redrive(redrive).await? {
         Reply::Redriven { to, topic } => Ok(ok(RedriveResponse::Redriven {
             topic: topic.as_str().to_owned(),
@@ -169,13 +172,14 @@ fn redrive_of(
 pub(crate) async fn discard(
     Engine(broker): Engine,
     DeadLetterParam(dead_letter): DeadLetterParam,
+    Actor(actor): Actor,
     Json(asked): Json<DiscardRequest>,
 ) -> Result<Answer<DiscardResponse>, Problem> {
     let reason = convert::trimmed(asked.reason.as_deref()).unwrap_or(NO_REASON);
     if reason.len() > REASON_MAX {
         return Err(Problem::invalid(format!("reason is longer than {REASON_MAX} bytes")));
     }
-    let discarded = broker.discard(Discard { dead_letter, reason: reason.to_owned(), actor: None }).await;
+    let discarded = broker.discard(Discard { dead_letter, reason: reason.to_owned(), actor }).await;
     discarded.map_err(|refusal| Problem::from(refusal).into_not_found())?;
     Ok(ok(DiscardResponse { status: "discarded".to_owned() }))
 }

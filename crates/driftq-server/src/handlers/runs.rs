@@ -4,7 +4,7 @@ use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
 use crate::convert::consume::WAIT_MAX_MS;
-use crate::extract::{Json, KeyHeader, Query, RunParam};
+use crate::extract::{Actor, Json, KeyHeader, Query, RunParam};
 use crate::json;
 use crate::problem::Problem;
 use crate::render::runs::{self, Seen};
@@ -12,12 +12,16 @@ use crate::shelf;
 use axum::extract::State;
 use driftq_api::{
     CancelRunResponse, ReplayRequest, ReplayResponse, Run, RunListQuery, RunPage, RunQuery, RunStatus,
-    StartRunRequest, StartRunResponse,
+    RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse,
 };
 use driftq_core::{CancelRun, Millis, NewInput, Rejection, ReplayRun, RunId, RunNo, StepName};
 use driftq_engine::{Broker, Refusal};
 use http::StatusCode;
 
+/// How long a run token is good for when it is not said.
+const TOKEN_TIME_DEFAULT_MS: u64 = 10 * 60 * 1_000;
+/// The longest that a run token may be good for.
+const TOKEN_TIME_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often a patch is made anew because the run was replayed meanwhile.
 const PATCH_TRIES: usize = 5;
 
@@ -28,7 +32,7 @@ pub(crate) async fn start(
     KeyHeader(key): KeyHeader,
     Json(asked): Json<StartRunRequest>,
 ) -> Result<Answer<StartRunResponse>, Problem> {
-    let create = convert::runs::start(asked, key.as_deref(), app.config.max_message_bytes)?;
+    let create = convert::runs::start(asked, key.as_deref(), app.config.max_message_bytes, broker.tenant())?;
     let (no, is_repeat) = broker.create_run(create).await?;
     let seen = broker.look(move |state| state.runs.get(&no).map(|run| Seen::of(state, run))).await?;
     let seen = seen.ok_or_else(|| Problem::internal("the run is gone"))?;
@@ -40,7 +44,7 @@ pub(crate) async fn list(
     Engine(broker): Engine,
     Query(query): Query<RunListQuery>,
 ) -> Result<Answer<RunPage>, Problem> {
-    let filter = convert::runs::filter(&query)?;
+    let filter = convert::runs::filter(&query, broker.scope())?;
     let limit = convert::limit(query.limit)?;
     let before = convert::cursor(query.cursor.as_deref())?.map(RunNo);
     let look = move |state: &driftq_core::State| {
@@ -70,8 +74,10 @@ pub(crate) async fn replay(
     State(app): State<App>,
     Engine(broker): Engine,
     RunParam(run_id): RunParam,
-    Json(asked): Json<ReplayRequest>,
+    Actor(actor): Actor,
+    Json(mut asked): Json<ReplayRequest>,
 ) -> Result<Answer<ReplayResponse>, Problem> {
+    asked.actor = actor.or(asked.actor);
     let mut tries = 1;
     loop {
         let replay = replay_of(&app, &broker, &run_id, &asked).await?;
@@ -130,12 +136,30 @@ async fn patched(app: &App, broker: &Broker, run_id: &RunId, patch: &[u8]) -> Re
 pub(crate) async fn cancel(
     Engine(broker): Engine,
     RunParam(run_id): RunParam,
+    Actor(actor): Actor,
     Json(Nothing {}): Json<Nothing>,
 ) -> Result<Answer<CancelRunResponse>, Problem> {
-    broker.cancel_run(CancelRun { run_id: run_id.clone(), actor: None }).await?;
+    broker.cancel_run(CancelRun { run_id: run_id.clone(), actor }).await?;
     let run = seen(&broker, &run_id).await?.run;
     let run_id = run_id.as_str().to_owned();
     Ok(ok(CancelRunResponse { run_id, replay_seq: run.replay_seq.0, status: RunStatus::Cancelled }))
+}
+
+/// `POST /v1/runs/{run_id}/token`: a token that reads this run and nothing else.
+pub(crate) async fn token(
+    State(app): State<App>,
+    Engine(broker): Engine,
+    RunParam(run_id): RunParam,
+    Json(asked): Json<RunTokenRequest>,
+) -> Result<Answer<RunTokenResponse>, Problem> {
+    let ttl = asked.ttl_ms.unwrap_or(TOKEN_TIME_DEFAULT_MS);
+    if !(1..=TOKEN_TIME_MAX_MS).contains(&ttl) {
+        return Err(Problem::invalid(format!("ttl_ms must be from 1 to {TOKEN_TIME_MAX_MS}, not {ttl}")));
+    }
+    let run = seen(&broker, &run_id).await?.run;
+    let expires_at_ms = app.now_ms().saturating_add(ttl);
+    let token = app.access.signer()?.sign(run.no, expires_at_ms);
+    Ok(ok(RunTokenResponse { token, run_id: run_id.as_str().to_owned(), expires_at_ms }))
 }
 
 /// A body without fields.

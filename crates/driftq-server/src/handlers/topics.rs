@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use driftq_api::{
     BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, Topic,
-    TopicDetailPage, TopicList, TopicListQuery, TopicSummary,
+    TopicDetailPage, TopicList, TopicListQuery,
 };
 use driftq_core::{CreateTopic, MessageAt, Offset, PartitionId, Position, TopicName};
 use driftq_engine::Broker;
@@ -49,12 +49,11 @@ pub(crate) async fn list(
     let limit = query.limit.map(|limit| convert::limit(Some(limit))).transpose()?;
     let after = convert::trimmed(query.cursor.as_deref()).map(TopicName::parse).transpose()?;
     if query.detail {
-        let (topics, next_cursor) =
-            page(&broker, limit, after, topics::summary, |topic: &TopicSummary| &topic.name).await?;
+        let (topics, next_cursor) = page(&broker, limit, after, topics::summary).await?;
         return Ok(ok(TopicDetailPage { topics, next_cursor }).into_response());
     }
     let name = |topic: &driftq_core::Topic| topic.name.as_str().to_owned();
-    let (topics, next_cursor) = page(&broker, limit, after, name, |name: &String| name).await?;
+    let (topics, next_cursor) = page(&broker, limit, after, name).await?;
     Ok(ok(TopicList { topics, next_cursor }).into_response())
 }
 
@@ -64,28 +63,29 @@ async fn page<T: Send + 'static>(
     limit: Option<usize>,
     mut after: Option<TopicName>,
     render: fn(&driftq_core::Topic) -> T,
-    name: fn(&T) -> &String,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
     let mut found: Vec<T> = Vec::new();
     loop {
         let wanted = limit.map_or(LOOK_MAX, |limit| limit - found.len());
-        let from = after.take();
+        let (from, scope) = (after.take(), broker.scope());
         let look = move |state: &driftq_core::State| {
             let mut names = state.topic_names_from(from.as_ref()).peekable();
-            let topics = names
-                .by_ref()
-                .take(wanted)
-                .filter_map(|(name, id)| Some((name.clone(), state.topics.get(&id)?)));
-            let (names_seen, topics): (Vec<_>, Vec<_>) =
-                topics.map(|(name, topic)| (name, render(topic))).unzip();
-            (topics, names_seen.into_iter().next_back().filter(|_| names.peek().is_some()))
+            let (mut topics, mut last) = (Vec::new(), None);
+            for (name, id) in names.by_ref().take(LOOK_MAX) {
+                last = Some(name.clone());
+                let topic = state.topics.get(&id).filter(|topic| scope.sees_topic(state, topic));
+                topics.extend(topic.map(render));
+                if topics.len() >= wanted {
+                    break;
+                }
+            }
+            (topics, last.filter(|_| names.peek().is_some()))
         };
         let (topics, next) = broker.look(look).await?;
         found.extend(topics);
         after = next;
         if after.is_none() || limit.is_some_and(|limit| found.len() >= limit) {
-            let next_cursor = after.and(found.last().map(name).cloned());
-            return Ok((found, next_cursor));
+            return Ok((found, after.map(|name| name.as_str().to_owned())));
         }
     }
 }
@@ -162,7 +162,7 @@ pub(crate) fn expired(message: String) -> Problem {
     Problem::new(driftq_api::ErrorCode::Expired, message)
 }
 
-fn unknown(name: &TopicName) -> Problem {
+pub(crate) fn unknown(name: &TopicName) -> Problem {
     let name = name.as_str();
     Problem::not_found(format!(
         "there is no topic {name:?}; create it with POST /v1/topics {{\"name\":{name:?}}}"

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
 mod access;
+mod dev_clock;
 mod dialects;
 mod harness;
 mod lifecycle;
@@ -12,3 +13,4 @@ mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tokens;
