@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p driftq-client --example dead_letters`, with a `driftqd` at `DRIFTQ_HTTP_URL`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use driftq_client::{
     Client, DeadLetterId, Delivery, WorkError, Worker,
     api::{DeadLetterQuery, EnvelopeRequest, ProduceRequest, RedriveRequest, RetryPolicyRequest},

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p driftq-client --example summarize`, with a `driftqd` at `DRIFTQ_HTTP_URL`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::time::Duration;
 
 use driftq_client::{Client, TimelineItem, WorkError, Worker, WorkflowRun};

@@ -46,13 +46,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where the server is, with or without /v1 [default: http://127.0.0.1:8080]
-    #[arg(long, global = true, env = "DRIFTQ_HTTP_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "DRIFTQ_HTTP_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// The token to send
     #[arg(long, global = true, env = "DRIFTQ_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// Who does this, for the server's books [default: your user's name]
-    #[arg(long, global = true, env = "DRIFTQ_ACTOR", value_name = "NAME")]
+    #[arg(long, global = true, env = "DRIFTQ_ACTOR", value_name = "NAME", hide_env_values = true)]
     pub(crate) actor: Option<String>,
     /// One JSON value a line instead of tables
     #[arg(long, global = true)]
@@ -210,6 +210,49 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command's help, in the order of the top one.
+    fn helps(command: &mut clap::Command, all: &mut String) {
+        let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+        let rule = "=".repeat(name.len());
+        let help = command.render_help().to_string();
+        *all += &format!("{name}\n{rule}\n{help}\n");
+        for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+            helps(inner, all);
+        }
+    }
+
+    #[test]
+    fn every_command_has_help_that_somebody_has_read() {
+        // What every command takes is shown once.
+        let mut all = Cli::command().render_help().to_string() + "\n";
+        let mut cli = Cli::command().mut_args(|arg| {
+            let is_global = arg.is_global_set();
+            arg.hide(is_global)
+        });
+        cli.build();
+        helps(&mut cli, &mut all);
+        expect_test::expect_file!["../../tests/help.txt"].assert_eq(&all);
+    }
+
+    #[test]
+    fn places_moments_and_shares_are_read_or_refused() {
+        let Ok(Command::Group(GroupCommand::Seek(args))) =
+            parse("group seek t g --since 2026-01-31T12:00:00Z")
+        else {
+            panic!("it is a seek")
+        };
+        assert_eq!(args.place(), driftq_client::api::SeekTo::Time { time_ms: 1_769_860_800_000 });
+        assert_eq!(refused("group seek t g"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("group seek t g --earliest --latest"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("group seek t g --since yesterday"), ErrorKind::ValueValidation);
+        assert_eq!(refused("explain orders"), ErrorKind::ValueValidation);
+        assert_eq!(refused("retry-now orders/0/1 --run r"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("consume t --follow --idle 1s"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("produce t v --lines"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("dlq redrive-all --dry-run --watch"), ErrorKind::ArgumentConflict);
+        assert_eq!(refused("token new --name n --verb everything"), ErrorKind::InvalidValue);
     }
 
     #[test]

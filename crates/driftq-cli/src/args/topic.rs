@@ -43,6 +43,7 @@ pub(crate) struct TopicCreateArgs {
 
 /// `driftq topic set`.
 #[derive(Debug, Args)]
+#[command(override_usage = "driftq topic set [OPTIONS] <NAME>")]
 #[command(group(clap::ArgGroup::new("change").multiple(true).required(true).args([
     "max_attempts", "backoff", "max_backoff", "jitter", "idempotency_window", "partition_max_messages",
     "partition_max_bytes", "keep_for", "keep_bytes", "keep_dead_letters_for", "label", "reset",

@@ -102,7 +102,13 @@ async fn address(context: &Context, findings: &mut Vec<Finding>) -> bool {
     let probe = match probed {
         Ok(probe) => probe,
         Err(error) => {
-            findings.push(Finding::new("address", Verdict::Bad, error.to_string()));
+            let message = match error {
+                ClientError::Unreachable { .. } => {
+                    format!("nothing answers at {url}; start it with `driftqd`")
+                }
+                other => other.to_string(),
+            };
+            findings.push(Finding::new("address", Verdict::Bad, message));
             return false;
         }
     };

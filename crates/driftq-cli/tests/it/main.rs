@@ -1,8 +1,10 @@
 //! The binary as people and scripts run it.
 
+mod doctor;
 mod driftq;
 #[path = "../../../driftq-client/tests/it/driftqd.rs"]
 mod driftqd;
 mod printed;
 mod scripted;
 mod story;
+mod tables;

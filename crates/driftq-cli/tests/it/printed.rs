@@ -7,7 +7,7 @@ use crate::{
     scripted::Server,
 };
 
-fn check(ran: Ran, code: i32, data: Expect, talk: Expect) {
+pub(crate) fn check(ran: Ran, code: i32, data: Expect, talk: Expect) {
     data.assert_eq(&ran.data);
     talk.assert_eq(&ran.talk);
     assert_eq!(ran.code, code);

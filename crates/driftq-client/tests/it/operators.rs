@@ -75,7 +75,30 @@ async fn each_call_is_the_request_it_says() {
         .iter()
         .map(|seen| format!("{} {} {}", seen.method, seen.target, seen.body).trim_end().to_owned() + "\n")
         .collect();
-    expect![[r#""#]].assert_eq(&asked);
+    expect![[r#"
+        GET /v1/explain?run_id=r
+        POST /v1/retry-now {"run_id":"r"}
+        GET /v1/groups?topic=orders
+        POST /v1/groups/seek {"topic":"orders","group":"g","to":{"partition":1,"offset":7}}
+        DELETE /v1/groups?topic=a+b&group=g&reason=why
+        PATCH /v1/topics/orders {"idempotency_window_ms":null}
+        DELETE /v1/topics/orders
+        GET /v1/stats
+        GET /v1/dlq/fingerprints
+        GET /v1/dlq/dlq.orders/0/4/diff?a=1&b=3
+        POST /v1/dlq/redrive {"filter":{"topic":"orders"},"rate_per_s":50.0}
+        POST /v1/dlq/redrive {"filter":{"topic":"orders"},"rate_per_s":50.0,"dry_run":true}
+        GET /v1/dlq/jobs
+        GET /v1/dlq/jobs/job_1
+        GET /v1/dlq/jobs/job_1?wait_ms=3000
+        POST /v1/dlq/jobs/job_1/pause {"reason":"why"}
+        POST /v1/dlq/jobs/job_1/resume {"reason":"why"}
+        POST /v1/dlq/jobs/job_1/stop {}
+        GET /v1/runs/r/attempts
+        GET /v1/runs/r/diff?a=0.1
+        POST /v1/runs/r/token {"ttl_ms":60000}
+    "#]]
+    .assert_eq(&asked);
 }
 
 #[tokio::test]

@@ -164,3 +164,190 @@ fn over(frame: &mut Frame<'_>, title: &str, text: Text<'_>) {
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(text).block(block), area);
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use ratatui::{
+        Terminal,
+        backend::TestBackend,
+        crossterm::event::{KeyCode, KeyEvent},
+    };
+
+    use super::{super::desk::Act, *};
+
+    const WIDTH: u16 = 100;
+    const HEIGHT: u16 = 16;
+
+    fn letter(offset: u64) -> String {
+        format!(
+            r#"{{"topic":"dlq.orders","partition":0,"offset":{offset},"original_topic":"orders","original_partition":0,
+            "original_offset":1{offset},"group":"billing","reason":"max_attempts","attempts":3,"last_error":"timeout\u001b[2J",
+            "routed_at_ms":1764000000000,"key":"k","value":{{"n":1.50,"list":[1,2]}},"headers":{{"a":"b"}},"state":"open",
+            "fingerprint":"0123456789abcdef","history":[
+                {{"attempt":1,"owner":"w1","started_at_ms":1764000000000,"ended_at_ms":1764000001500,"reason":"error","error":{{"message":"boom","type":"ValueError"}}}},
+                {{"attempt":2,"owner":"w1","started_at_ms":1764000002000,"ended_at_ms":1764000003500,"reason":"error","error":{{"message":"boom","type":"ValueError"}}}},
+                {{"attempt":3,"owner":"w2","started_at_ms":1764000004000,"ended_at_ms":1764000004010,"reason":"lease_expired","error":{{"message":"timeout"}}}}]}}"#
+        )
+    }
+
+    fn desk() -> Desk {
+        let mut desk = Desk::default();
+        let letters = [4, 5].map(|offset| serde_json::from_str(&letter(offset)).expect("it is a letter"));
+        desk.lay_out(letters.to_vec());
+        while let Some(id) = desk.unread() {
+            let detail = serde_json::from_str(&letter(id.offset)).expect("it is a letter");
+            desk.read(&id, Ok(detail));
+        }
+        desk
+    }
+
+    fn press(desk: &mut Desk, keys: &str) -> Option<Act> {
+        let mut act = None;
+        for key in keys.chars() {
+            let code = if key == '\t' { KeyCode::Tab } else { KeyCode::Char(key) };
+            act = desk.press(KeyEvent::from(code));
+        }
+        act
+    }
+
+    fn check(desk: &Desk, picture: Expect) {
+        let mut terminal =
+            Terminal::new(TestBackend::new(WIDTH, HEIGHT)).expect("it has no terminal to fail");
+        terminal.draw(|frame| draw(frame, desk)).expect("nothing fails here");
+        let buffer = terminal.backend().buffer().clone();
+        let lines = (0..HEIGHT).map(|y| {
+            let line: String = (0..WIDTH).map(|x| buffer[(x, y)].symbol()).collect();
+            line.trim_end().to_owned() + "\n"
+        });
+        picture.assert_eq(&lines.collect::<String>());
+    }
+
+    #[test]
+    fn letters_lie_beside_the_one_that_is_read() {
+        check(
+            &desk(),
+            expect![[r#"
+            ┌ Dead letters: 2 ───────────────────┐┌ Letter ────────────────────────────────────────────────────┐
+            │> orders/0/14  billing  3x          ││address     dlq.orders/0/4                                  │
+            │    timeout\u{1b}[2J                ││reason      max_attempts                                    │
+            │  orders/0/15  billing  3x          ││when        2025-11-24T16:00:00Z                            │
+            │    timeout\u{1b}[2J                ││key         k                                               │
+            │                                    ││header      a: b                                            │
+            │                                    ││fingerprint 0123456789abcdef                                │
+            │                                    ││                                                            │
+            │                                    ││{                                                           │
+            │                                    ││  "n": 1.50,                                                │
+            │                                    ││  "list": [                                                 │
+            │                                    ││    1,                                                      │
+            │                                    ││    2                                                       │
+            └────────────────────────────────────┘└────────────────────────────────────────────────────────────┘
+
+            j/k move  Tab attempts  r redrive  e edit  d discard  R refresh  ? help  q leave
+        "#]],
+        );
+    }
+
+    #[test]
+    fn two_attempts_are_side_by_side_and_can_be_chosen() {
+        let mut desk = desk();
+        press(&mut desk, "\ta");
+        check(
+            &desk,
+            expect![[r#"
+            ┌ Dead letters: 2 ───────────────────┐┌ a: attempt 2 of 3 ──────────┐┌ b: attempt 3 of 3 ──────────┐
+            │> orders/0/14  billing  3x          ││owner    w1                  ││owner    w2                  │
+            │    timeout\u{1b}[2J                ││started  2025-11-24T16:00:02Z││started  2025-11-24T16:00:04Z│
+            │  orders/0/15  billing  3x          ││took     1s 500ms            ││took     10ms                │
+            │    timeout\u{1b}[2J                ││reason   error               ││reason   lease_expired       │
+            │                                    ││error    ValueError: boom    ││error    timeout             │
+            │                                    ││                             ││                             │
+            │                                    ││                             ││                             │
+            │                                    ││                             ││                             │
+            │                                    ││                             ││                             │
+            │                                    ││                             ││                             │
+            │                                    ││                             ││                             │
+            │                                    ││                             ││                             │
+            └────────────────────────────────────┘└─────────────────────────────┘└─────────────────────────────┘
+
+            j/k move  Tab attempts  r redrive  e edit  d discard  R refresh  ? help  q leave
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_changes_something_is_asked_about_and_only_a_yes_does_it() {
+        let mut desk = desk();
+        assert_eq!(press(&mut desk, "jd"), None);
+        check(
+            &desk,
+            expect![[r#"
+            ┌ Dead letters: 2 ───────────────────┐┌ … ─────────────────────────────────────────────────────────┐
+            │  orders/0/14  billing  3x          ││                                                            │
+            │    timeout\u{1b}[2J                ││                                                            │
+            │> orders/0/15  billing  3x          ││                                                            │
+            │    timeout\u{1b}[2J                ││                                                            │
+            │                                    ││                                                            │
+            │                                    ││                                                            │
+            │                                 ┌──────────── Sure? ────────────┐                                │
+            │                                 │Give up dlq.orders/0/5? [y/N]  │                                │
+            │                                 └───────────────────────────────┘                                │
+            │                                    ││                                                            │
+            │                                    ││                                                            │
+            │                                    ││                                                            │
+            └────────────────────────────────────┘└────────────────────────────────────────────────────────────┘
+
+            j/k move  Tab attempts  r redrive  e edit  d discard  R refresh  ? help  q leave
+        "#]],
+        );
+        assert_eq!(press(&mut desk, "n"), None);
+        assert_eq!(desk.said, "nothing was done");
+        let id = driftq_client::DeadLetterId { topic: "dlq.orders".into(), partition: 0, offset: 5 };
+        assert_eq!(press(&mut desk, "dy"), Some(Act::Discard(id.clone())));
+        assert_eq!(press(&mut desk, "ry"), Some(Act::Redrive(id.clone())));
+        assert_eq!(press(&mut desk, "e"), Some(Act::Edit(id.clone())));
+        desk.closed(&id, Ok("discarded".to_owned()));
+        assert_eq!((desk.letters.len(), desk.selected), (1, 0));
+        assert_eq!(desk.said, "dlq.orders/0/5 discarded");
+    }
+
+    #[test]
+    fn help_shows_every_key_and_any_key_takes_it_away() {
+        let mut desk = desk();
+        press(&mut desk, "?");
+        check(
+            &desk,
+            expect![[r#"
+            ┌ Dead letters: 2 ───────────────────┐┌ Letter ────────────────────────────────────────────────────┐
+            │> orders/0/14  billing  3x          ││address     dlq.orders/0/4                                  │
+            │    timeout\u{1b}[2J  ┌─────────────────────── Keys ────────────────────────┐                     │
+            │  orders/0/15  billing│j k, arrows     the next one, the one before         │                     │
+            │    timeout\u{1b}[2J  │J K, PgDn PgUp  read on, read back                   │                     │
+            │                      │Tab             value, attempts side by side         │                     │
+            │                      │a b             which attempts are side by side      │                     │
+            │                      │r               redrive it as it is                  │                     │
+            │                      │e               edit it in $EDITOR, then redrive it  │                     │
+            │                      │d               discard it                           │                     │
+            │                      │R               ask the server anew                  │                     │
+            │                      │?               this help                            │                     │
+            │                      │q, Esc          leave                                │                     │
+            └──────────────────────└─────────────────────────────────────────────────────┘─────────────────────┘
+
+            j/k move  Tab attempts  r redrive  e edit  d discard  R refresh  ? help  q leave
+        "#]],
+        );
+        assert_eq!(press(&mut desk, "q"), None, "it takes the help away");
+        assert_eq!(press(&mut desk, "q"), Some(Act::Leave));
+    }
+
+    #[test]
+    fn an_empty_desk_and_a_small_terminal_are_drawn() {
+        let mut empty = Desk::default();
+        assert_eq!(press(&mut empty, "jkredab\t"), None);
+        let mut terminal = Terminal::new(TestBackend::new(10, 3)).expect("it has no terminal to fail");
+        terminal.draw(|frame| draw(frame, &empty)).expect("nothing fails here");
+        let mut full = desk();
+        press(&mut full, "?");
+        terminal.draw(|frame| draw(frame, &full)).expect("nothing fails here");
+    }
+}
