@@ -22,9 +22,15 @@ impl Screen {
         self.terminal.draw(view).map(drop).map_err(CliError::Output)
     }
 
-    /// Gives the terminal to somebody else for a while.
-    pub(super) fn close(&mut self) -> Result<(), CliError> {
+    /// Gives the terminal to somebody else, until it is taken back.
+    pub(super) fn lend(&mut self) -> Result<(), CliError> {
         ratatui::try_restore().map_err(CliError::Output)
+    }
+
+    /// Takes the terminal back.
+    pub(super) fn take_back(&mut self) -> Result<(), CliError> {
+        self.terminal = ratatui::try_init().map_err(CliError::Output)?;
+        Ok(())
     }
 }
 

@@ -7,4 +7,5 @@ mod driftqd;
 mod printed;
 mod scripted;
 mod story;
+mod stranger;
 mod tables;

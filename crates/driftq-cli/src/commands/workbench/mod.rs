@@ -16,7 +16,7 @@ use driftq_client::{
 use ratatui::crossterm::event;
 
 use self::desk::{Act, Desk};
-use super::dlq_redrive;
+use super::{dlq_redrive, screen::Screen};
 use crate::{Context, Outcome, args::DlqWorkbenchArgs, error::CliError};
 
 /// How many dead letters are on the desk; a filter finds the others.
@@ -34,7 +34,7 @@ pub(super) async fn run(args: DlqWorkbenchArgs, context: &Context) -> Result<Out
     let query = DeadLetterQuery { q: args.query, limit: Some(LETTERS_MAX), ..args.filter.query() };
     let mut desk = Desk::default();
     desk.lay_out(context.client.dead_letters(&query).await?.items);
-    let mut screen = super::screen::Screen::open()?;
+    let mut screen = Screen::open()?;
     loop {
         if let Some(id) = desk.unread() {
             let letter = context.client.dead_letter(&id).await;
@@ -54,9 +54,9 @@ pub(super) async fn run(args: DlqWorkbenchArgs, context: &Context) -> Result<Out
             }
             Some(Act::Edit(id)) => {
                 // The editor has the terminal meanwhile.
-                screen.close()?;
+                screen.lend()?;
                 let answer = dlq_redrive::edited(&id, &RedriveRequest::default(), context).await;
-                screen = super::screen::Screen::open()?;
+                screen.take_back()?;
                 match answer {
                     Ok(answer) => desk.closed(&id, answer.map(|answer| told(&answer))),
                     Err(error) => desk.say(error.to_string()),
