@@ -31,6 +31,7 @@ pub(crate) enum DlqCommand {
     #[command(subcommand)]
     Job(JobCommand),
     /// Read, compare, edit, redrive and discard on one screen
+    #[cfg(feature = "workbench")]
     Workbench(DlqWorkbenchArgs),
 }
 
@@ -217,6 +218,7 @@ pub(crate) struct DlqDiscardArgs {
 }
 
 /// `driftq dlq workbench`.
+#[cfg(feature = "workbench")]
 #[derive(Debug, Args)]
 pub(crate) struct DlqWorkbenchArgs {
     #[command(flatten)]

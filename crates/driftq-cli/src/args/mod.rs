@@ -12,9 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 use driftq_client::{DeadLetterId, api::RetryPolicyRequest};
 
+#[cfg(feature = "workbench")]
+pub(crate) use dlq::DlqWorkbenchArgs;
 pub(crate) use dlq::{
     DlqCommand, DlqDiffArgs, DlqDiscardArgs, DlqGroupsArgs, DlqListArgs, DlqRedriveAllArgs, DlqRedriveArgs,
-    DlqShowArgs, DlqWorkbenchArgs, JobActArgs, JobCommand, JobListArgs,
+    DlqShowArgs, JobActArgs, JobCommand, JobListArgs,
 };
 pub(crate) use group::{GroupCommand, GroupDeleteArgs, GroupListArgs, GroupSeekArgs};
 pub(crate) use message::{

@@ -30,10 +30,6 @@ pub(super) async fn run(command: DlqCommand, context: &Context) -> Result<Outcom
         DlqCommand::Job(command) => dlq_jobs::run(command, context).await,
         #[cfg(feature = "workbench")]
         DlqCommand::Workbench(args) => super::workbench::run(args, context).await,
-        #[cfg(not(feature = "workbench"))]
-        DlqCommand::Workbench(_) => {
-            Err(CliError::Usage("this driftq was built without its workbench".to_owned()))
-        }
     }
 }
 
