@@ -20,7 +20,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Where to go on: a [`Worker`] runs workflows and handlers; [`Client::start`] starts a run and gives a
+//! [`RunHandle`] to follow it; [`Client::deliveries`] is a stream of messages with typed values;
+//! [`Client::dead_letters`], [`Client::fingerprints`] and [`Client::start_redrive_job`] mend what failed. The
+//! programs in `examples/` do all of that and run in the tests.
 
+mod broker_events;
 mod client;
 mod consume;
 mod dead_letters;

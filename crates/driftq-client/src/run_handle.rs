@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use driftq_api::{Failure, RawValue, ReplayRequest, ReplayResponse, Run, RunStatus, StartRunRequest};
+use driftq_api::{
+    ExplainQuery, Explanation, Failure, RawValue, ReplayRequest, ReplayResponse, Run, RunAttemptPage,
+    RunAttemptQuery, RunDiff, RunDiffQuery, RunStatus, StartRunRequest,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Client, ClientError, EventStream, EventsFrom, json, retry::Failures};
@@ -134,6 +137,34 @@ impl RunHandle {
     #[must_use]
     pub fn events(&self) -> EventStream {
         self.client.follow_run(&self.run_id, EventsFrom { after: 0, until_terminal: true })
+    }
+
+    /// A page of its attempts, over all replays. See [`Client::run_attempts`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::run`].
+    pub async fn attempts(&self, query: &RunAttemptQuery) -> Result<RunAttemptPage, ClientError> {
+        self.client.run_attempts(&self.run_id, query).await
+    }
+
+    /// What differs between two attempts. See [`Client::run_diff`].
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` for an unknown attempt.
+    pub async fn diff(&self, query: &RunDiffQuery) -> Result<RunDiff, ClientError> {
+        self.client.run_diff(&self.run_id, query).await
+    }
+
+    /// Why it is not running.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::run`].
+    pub async fn explain(&self) -> Result<Explanation, ClientError> {
+        let query = ExplainQuery { run_id: Some(self.run_id.clone()), ..ExplainQuery::default() };
+        self.client.explain(&query).await
     }
 
     /// Runs it again. See [`Client::replay_run`].

@@ -150,6 +150,67 @@ async fn what_the_drain_cuts_off_is_given_back_at_once() {
 }
 
 #[tokio::test]
+async fn what_runs_when_the_worker_stops_comes_to_its_end() {
+    let server =
+        Server::start(|_, seen| one_message(seen, |_| Answer::Whole(204, "text/plain", String::new()))).await;
+    let (began, has_begun) = oneshot::channel::<()>();
+    let (began, gate) = (Mutex::new(Some(began)), Arc::new(tokio::sync::Semaphore::new(0)));
+    let open = Arc::clone(&gate);
+    let worker = Worker::new(server.client()).handler("orders", "billing", move |_: Delivery<Value>| {
+        drop(began.lock().expect("one message").take());
+        let gate = Arc::clone(&gate);
+        async move { gate.acquire().await.map(drop) }
+    });
+    // The gate opens only after the worker was asked to stop.
+    let stop = async move {
+        drop(has_begun.await);
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            open.add_permits(1);
+        });
+    };
+    worker.drain(SOON).run_until(stop).await.expect("it worked");
+    assert_eq!(asked(&server, "/v1/ack").len(), 1);
+    assert_eq!(asked(&server, "/v1/nack"), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn no_more_handlers_run_at_once_than_the_worker_may() {
+    let line = |offset: u32| {
+        format!(
+            r#"{{"partition":0,"offset":{offset},"attempts":1,"key":"","value":{offset},"last_error":"","topic":"orders","group":"billing","owner":"w","lease_id":"lease_{offset}","lease_until_ms":5,"message_id":"m","produced_at_ms":4}}"#
+        ) + "\n"
+    };
+    let all: String = (0..4).map(line).collect();
+    // A server that was restarted does not count what the stream before it still holds.
+    let server = Server::start(move |_, seen| match seen.target.as_str() {
+        target if target.starts_with("/v1/consume") => Answer::Forever(all.clone().into_bytes()),
+        _ => one_message(seen, |_| Answer::Whole(204, "text/plain", String::new())),
+    })
+    .await;
+    let (running, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (now, peak) = (Arc::clone(&running), Arc::clone(&most));
+    Worker::new(server.client())
+        .handler("orders", "billing", move |_: Delivery<u32>| {
+            let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
+            async move {
+                peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, WorkError>(())
+            }
+        })
+        .concurrency(2)
+        .run_until(until("four acks", || asked(&server, "/v1/ack").len() == 4))
+        .await
+        .expect("it worked");
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert!(server.seen().iter().any(|seen| seen.target.contains("max_in_flight=2")));
+}
+
+#[tokio::test]
 async fn a_value_that_does_not_fit_and_a_panic_are_failures_of_that_message_alone() {
     for (fits, reason) in [(false, "does not fit"), (true, "the handler panicked: oh")] {
         let server =
