@@ -34,9 +34,12 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_)
-            | Self::Client(ClientError::BadUrl { .. } | ClientError::BadToken | ClientError::BadActor) => {
-                ExitCode::from(2)
-            }
+            | Self::Client(
+                ClientError::BadUrl { .. }
+                | ClientError::BadToken
+                | ClientError::BadActor
+                | ClientError::BadCertificate { .. },
+            ) => ExitCode::from(2),
             Self::Client(_) | Self::Declined | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
         }
     }

@@ -85,6 +85,9 @@ fn client(global: &Global) -> Result<Client, CliError> {
     if let Some(token) = global.token.as_deref().filter(|token| !token.trim().is_empty()) {
         builder = builder.token(token);
     }
+    if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.as_os_str().is_empty()) {
+        builder = builder.ca_certificate(file);
+    }
     let user = || ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     if let Some(actor) = global.actor.clone().or_else(user) {
         builder = builder.actor(actor);

@@ -1,6 +1,6 @@
 //! The client: where the server is, and how one request travels.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use driftq_api::{Health, RawValue, Readiness, Stats, Version};
 use reqwest::{
@@ -12,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     ClientError,
     retry::{Failures, Retry},
+    tls,
 };
 
 /// Where a server is looked for when nobody says otherwise.
@@ -44,6 +45,7 @@ pub struct ClientBuilder {
     url: Option<String>,
     token: Option<Secret>,
     actor: Option<String>,
+    ca_certificate: Option<PathBuf>,
     request_retry: Option<Retry>,
     stream_retry: Option<Retry>,
 }
@@ -301,12 +303,13 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// Takes `DRIFTQ_HTTP_URL` and `DRIFTQ_TOKEN` where nothing was said yet.
+    /// Takes `DRIFTQ_HTTP_URL`, `DRIFTQ_TOKEN` and `DRIFTQ_CA_CERT` where nothing was said yet.
     #[must_use]
     pub fn from_env(mut self) -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         self.url = self.url.or_else(|| set("DRIFTQ_HTTP_URL"));
         self.token = self.token.or_else(|| set("DRIFTQ_TOKEN").map(Secret));
+        self.ca_certificate = self.ca_certificate.or_else(|| set("DRIFTQ_CA_CERT").map(PathBuf::from));
         self
     }
 
@@ -336,6 +339,13 @@ impl ClientBuilder {
         Self { token: None, actor: None, ..self }
     }
 
+    /// The certificates, in PEM, that vouch for an `https` server; without them those of the system do.
+    #[must_use]
+    pub fn ca_certificate(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_certificate = Some(file.into());
+        self
+    }
+
     /// How single requests are tried again; [`Retry::REQUEST`] if not said.
     #[must_use]
     pub fn request_retry(mut self, retry: Retry) -> Self {
@@ -354,7 +364,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When the address or the token cannot be used.
+    /// When the address, the token or the certificates cannot be used.
     pub fn build(self) -> Result<Client, ClientError> {
         let base = parse_base(self.url.as_deref().unwrap_or(DEFAULT_URL))?;
         let mut headers = HeaderMap::new();
@@ -376,6 +386,7 @@ impl ClientBuilder {
             .user_agent(concat!("driftq-client/", env!("CARGO_PKG_VERSION")))
             // A redirect would turn a POST into a GET; a server of ours never sends one.
             .redirect(reqwest::redirect::Policy::none());
+        http = tls::prepare(http, &base, self.ca_certificate.as_deref())?;
         if is_loopback(&base) {
             // A proxy's own loopback is another machine's.
             http = http.no_proxy();
@@ -403,8 +414,8 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, ClientEr
 fn parse_base(text: &str) -> Result<Url, ClientError> {
     let bad = |cause: &str| ClientError::BadUrl { url: text.to_owned(), cause: cause.to_owned() };
     let mut url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
-    if url.scheme() != "http" {
-        return Err(bad("it must begin with http:// (put TLS into a proxy beside you)"));
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it must begin with http:// or https://"));
     }
     url.set_query(None);
     url.set_fragment(None);
@@ -464,7 +475,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_its_text() {
-        for given in ["", "localhost:8080", "ftp://h", "https://h", "http://"] {
+        for given in ["", "localhost:8080", "ftp://h", "http://"] {
             let error = Client::new(given).expect_err("it is no address");
             assert!(error.to_string().starts_with(&format!("`{given}` is not an address")), "{error}");
         }

@@ -57,6 +57,14 @@ pub enum ClientError {
     /// An actor with characters no header can carry.
     #[error("the actor has characters that no header can carry")]
     BadActor,
+    /// The certificates that should vouch for the server cannot be used.
+    #[error("the certificates in {file} cannot be used: {cause}")]
+    BadCertificate {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// A value of the caller's that has no JSON form.
     #[error("the value cannot be written as JSON: {0}")]
     BadValue(#[source] serde_json::Error),
@@ -112,6 +120,7 @@ impl ClientError {
             | Self::BadName(_)
             | Self::BadToken
             | Self::BadActor
+            | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => None,
         }
@@ -139,6 +148,7 @@ impl ClientError {
             | Self::BadName(_)
             | Self::BadToken
             | Self::BadActor
+            | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => false,
         }
@@ -161,6 +171,7 @@ impl ClientError {
             | Self::BadName(_)
             | Self::BadToken
             | Self::BadActor
+            | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => false,
         }

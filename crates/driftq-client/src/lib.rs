@@ -41,6 +41,7 @@ mod redrive_jobs;
 mod retry;
 mod run_handle;
 mod runs;
+mod tls;
 mod topics;
 mod worker;
 

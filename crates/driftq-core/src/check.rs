@@ -3,7 +3,7 @@
 //! Promise: a state that passes loses and doubles nothing that it knows of. It costs a walk over everything, so it runs
 //! in tests and in the simulation, after every fact.
 
-use crate::{Pending, State, TopicKind};
+use crate::{AUDIT_TOPIC, Pending, State, TopicKind};
 
 /// A sentence, and whether it holds.
 type Rule = (&'static str, fn(&State) -> bool);
@@ -14,7 +14,7 @@ type Rule = (&'static str, fn(&State) -> bool);
 ///
 /// The sentence.
 pub fn check(state: &State) -> Result<(), &'static str> {
-    let rules: [Rule; 11] = [
+    let rules: [Rule; 13] = [
         ("each topic is found by its name", each_topic_is_found_by_its_name),
         ("each group is found by its topic", each_group_is_found_by_its_topic),
         ("each run is found by its id", each_run_is_found_by_its_id),
@@ -25,7 +25,9 @@ pub fn check(state: &State) -> Result<(), &'static str> {
         ("each delay and deadline has its timer", each_delay_has_its_timer),
         ("visible and delayed make up a partition", visible_and_delayed_make_up_a_partition),
         ("an ended run holds no lease", an_ended_run_holds_no_lease),
+        ("the audit log is one plain order of messages", the_audit_log_is_one_order),
         ("every key is in the order of keys", |state| state.keys.check()),
+        ("every acked key is in its group's order", every_acked_key_is_in_its_groups_order),
     ];
     match rules.iter().find(|(_, holds)| !holds(state)) {
         Some((sentence, _)) => Err(sentence),
@@ -90,7 +92,7 @@ fn each_retry_has_its_timer(state: &State) -> bool {
         })
 }
 
-fn pendings(state: &State) -> impl Iterator<Item = (crate::MessageOf, &Pending)> {
+fn pendings(state: &State) -> impl Iterator<Item = (crate::MessageOf, Pending)> {
     state.groups.values().flat_map(|group| {
         group.partitions.iter().zip(0_u32..).flat_map(move |(progress, index)| {
             let of = move |offset| crate::MessageOf {
@@ -113,9 +115,15 @@ fn each_delay_has_its_timer(state: &State) -> bool {
 }
 
 fn visible_and_delayed_make_up_a_partition(state: &State) -> bool {
-    let mut partitions = state.topics.values().flat_map(|topic| topic.partitions.iter());
-    partitions
-        .all(|partition| partition.visible_end() + partition.delayed_count() == partition.next_offset().0)
+    state.topics.values().flat_map(|topic| topic.partitions.iter()).all(crate::Partition::check)
+}
+
+fn the_audit_log_is_one_order(state: &State) -> bool {
+    let mut logs = state.topics.values().filter(|topic| topic.name.as_str() == AUDIT_TOPIC);
+    logs.all(|topic| {
+        let is_plain = topic.kind == TopicKind::Plain && topic.partition_count() == 1;
+        is_plain && topic.partitions.iter().all(|partition| partition.rare().delayed.is_empty())
+    })
 }
 
 fn an_ended_run_holds_no_lease(state: &State) -> bool {
@@ -123,4 +131,8 @@ fn an_ended_run_holds_no_lease(state: &State) -> bool {
         let progress = state.group_of(run).and_then(|group| group.progress(run.command.partition));
         progress.is_none_or(|progress| progress.pending_at(run.command.offset).is_none())
     })
+}
+
+fn every_acked_key_is_in_its_groups_order(state: &State) -> bool {
+    state.groups.values().all(|group| group.consumed.check())
 }

@@ -87,8 +87,8 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
     let entry = partition.entry(given_up.original.offset).expect("a message that fails is kept");
     let note = partition.note(given_up.original.offset);
     // Groups that only read a run's command fail a message, not the run.
-    let run = note
-        .and_then(|note| note.run)
+    let run = partition
+        .command(given_up.original.offset)
         .filter(|of| state.runs.get(&of.run).is_some_and(|run| given_up.group.as_ref() == Some(&run.group)));
     let (dlq, count) =
         draft.ensure_topic(&topic.name.dead_letters(), topic.partition_count(), TopicKind::DeadLetters);
@@ -102,8 +102,8 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
         attempts: given_up.attempts,
         history: given_up.history,
         run,
-        tenant: topic.tenant(entry).cloned(),
-        policy: topic.policy(entry),
+        tenant: topic.tenant(&entry).cloned(),
+        policy: topic.policy(&entry),
         wall: state.wall,
         bytes: entry.bytes,
     })));
@@ -133,19 +133,21 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
         tenant: fact.tenant.clone(),
         due: None,
         key: None,
+        run: None,
         note,
     };
     topic.append(fact.at, appended);
 }
 
-pub(crate) fn decide_discard(state: &State, discard: Discard) -> Result<(Vec<Record>, Reply), Rejection> {
-    let (at, dead) = find(state, &discard.dead_letter)?;
+pub(crate) fn decide_discard(draft: &mut Draft<'_>, discard: Discard) -> Result<Reply, Rejection> {
+    let (at, dead) = find(draft.state, &discard.dead_letter)?;
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
     }
     let how = Closing::Discarded { reason: discard.reason };
     let closed = DeadLetterClosed { at, how, actor: discard.actor };
-    Ok((alloc::vec![Record::DeadLetterClosed(closed)], Reply::Discarded))
+    draft.push(Record::DeadLetterClosed(closed));
+    Ok(Reply::Discarded)
 }
 
 pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLetterClosed) {

@@ -3,8 +3,12 @@
 //! Promise: a window holds the newest keys only, and what leaves it leaves by a fact, so every replay of the log forgets
 //! the same keys. Keys are kept as 128-bit BLAKE3 digests of scope and key: nobody can make two that collide.
 
-use crate::{IdempotencyKey, Instant, KeyMark, MessageAt, Millis, Position, RunNo, State, TopicId};
-use alloc::collections::{BTreeMap, VecDeque};
+use crate::digests::{Digests, Used};
+use crate::ring::Ring;
+use crate::{
+    IdempotencyKey, Instant, KeyMark, MessageAt, Millis, Offset, PartitionId, Position, RunNo, State, TopicId,
+};
+use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
 /// How much older than its window a key gets before the timer drops it; keeps a steady stream from making a record a key.
@@ -23,7 +27,7 @@ pub(crate) enum Scope {
 }
 
 /// What a key found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyHit {
     /// A message.
     Message(MessageAt),
@@ -31,58 +35,82 @@ pub(crate) enum KeyHit {
     Run(RunNo),
 }
 
-/// One live key.
+/// A [`KeyHit`] in 16 bytes: there may be millions. No topic has the number that stands for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hit {
+    topic: TopicId,
+    partition: PartitionId,
+    number: u64,
+}
+
+const RUN: TopicId = TopicId(u32::MAX);
+
+impl From<KeyHit> for Hit {
+    fn from(hit: KeyHit) -> Self {
+        match hit {
+            KeyHit::Message(at) => Self { topic: at.topic, partition: at.partition, number: at.offset.0 },
+            KeyHit::Run(run) => Self { topic: RUN, partition: PartitionId(0), number: run.0 },
+        }
+    }
+}
+
+impl From<Hit> for KeyHit {
+    fn from(hit: Hit) -> Self {
+        if hit.topic == RUN {
+            Self::Run(RunNo(hit.number))
+        } else {
+            let offset = Offset(hit.number);
+            Self::Message(MessageAt { topic: hit.topic, partition: hit.partition, offset })
+        }
+    }
+}
+
+/// What is kept of a live key besides its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyEntry {
-    pub(crate) fingerprint: u64,
-    pub(crate) at: Instant,
-    pub(crate) hit: KeyHit,
+    fingerprint: u64,
+    hit: Hit,
 }
 
 /// The live keys of all produces and runs, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyWindow {
     pub(crate) applied: Position,
-    entries: BTreeMap<KeyDigest, KeyEntry>,
-    order: VecDeque<(KeyDigest, Instant)>,
+    pub(crate) uses: Digests<KeyEntry>,
 }
 
 impl KeyWindow {
     /// How many keys are live.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.uses.len()
     }
 
     /// Whether no key is live.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.uses.len() == 0
     }
 
     /// When the oldest live key was first used.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
-        self.order.front().map(|(_, at)| *at)
+        self.uses.oldest().map(|used| used.at)
     }
 
-    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<&KeyEntry> {
-        self.entries.get(digest).filter(|entry| entry.at.after(window) > now)
+    /// A key's fingerprint and what it found, if that is still remembered.
+    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<(u64, KeyHit)> {
+        let used = self.uses.find(digest).filter(|used| used.at.after(window) > now)?;
+        Some((used.value.fingerprint, used.value.hit.into()))
     }
 
     pub(crate) fn remember(&mut self, mark: &KeyMark, at: Instant, hit: KeyHit) {
-        self.entries.insert(mark.digest, KeyEntry { fingerprint: mark.fingerprint, at, hit });
-        self.order.push_back((mark.digest, at));
+        let entry = KeyEntry { fingerprint: mark.fingerprint, hit: hit.into() };
+        self.uses.push(mark.digest, at, entry);
     }
 
     pub(crate) fn forget_oldest(&mut self, count: u32) {
-        for _ in 0..count {
-            let Some((digest, at)) = self.order.pop_front() else { return };
-            // A key used again after its window has a newer entry, which stays.
-            if self.entries.get(&digest).is_some_and(|entry| entry.at == at) {
-                self.entries.remove(&digest);
-            }
-        }
+        self.uses.forget_oldest(count);
     }
 
     /// When the timer has to look at it again.
@@ -95,48 +123,68 @@ impl KeyWindow {
         if self.next_expiry(window).is_none_or(|at| at > now) {
             return 0;
         }
-        let over = self.order.iter().take(max).take_while(|(_, at)| at.after(window) <= now).count();
+        let over = self.uses.iter().take(max).take_while(|used| used.at.after(window) <= now).count();
         u32::try_from(over).unwrap_or(u32::MAX)
     }
 
+    /// The same window without its index, for a checkpoint.
+    pub(crate) fn unindexed(&self) -> Self {
+        Self { applied: self.applied, uses: self.uses.unindexed() }
+    }
+
     pub(crate) fn check(&self) -> bool {
-        self.entries.len() <= self.order.len()
+        self.uses.check()
     }
 }
 
 /// Keys a group is done with, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ConsumedKeys {
-    entries: BTreeMap<KeyDigest, Instant>,
-    order: VecDeque<(KeyDigest, Instant)>,
-}
+pub(crate) struct ConsumedKeys(Option<Box<Digests<()>>>);
 
 impl ConsumedKeys {
     pub(crate) fn contains(&self, digest: &KeyDigest, now: Instant, window: Millis) -> bool {
-        self.entries.get(digest).is_some_and(|at| at.after(window) > now)
+        let used = self.0.as_ref().and_then(|uses| uses.find(digest));
+        used.is_some_and(|used| used.at.after(window) > now)
     }
 
     pub(crate) fn remember(&mut self, digest: KeyDigest, at: Instant) {
+        let uses = self.0.get_or_insert_default();
         // Two messages with one key that are acked at one instant are one use of it.
-        if self.entries.insert(digest, at) != Some(at) {
-            self.order.push_back((digest, at));
+        if uses.find(&digest).map(|used| used.at) != Some(at) {
+            uses.push(digest, at, ());
         }
     }
 
     pub(crate) fn forget_oldest(&mut self, count: u32) {
-        for _ in 0..count {
-            let Some((digest, at)) = self.order.pop_front() else { return };
-            if self.entries.get(&digest) == Some(&at) {
-                self.entries.remove(&digest);
-            }
+        if let Some(uses) = &mut self.0 {
+            uses.forget_oldest(count);
         }
     }
 
     /// How many of the oldest leave when one more comes.
     pub(crate) fn surplus(&self, now: Instant, window: Millis, max: usize) -> u32 {
-        let over = self.order.iter().take(2).take_while(|(_, at)| at.after(window) <= now).count();
-        let full = usize::from(self.order.len() >= max);
+        let Some(uses) = &self.0 else { return 0 };
+        let over = uses.iter().take(2).take_while(|used| used.at.after(window) <= now).count();
+        let full = usize::from(uses.len() >= max);
         u32::try_from(over.max(full)).unwrap_or(0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |uses| uses.len())
+    }
+
+    /// Takes all uses out.
+    pub(crate) fn take_uses(&mut self) -> Ring<Used<()>> {
+        self.0.as_mut().map(|uses| uses.take_uses()).unwrap_or_default()
+    }
+
+    /// Takes uses in, behind those before.
+    pub(crate) fn adopt(&mut self, uses: &Ring<Used<()>>) {
+        self.0.get_or_insert_default().adopt(uses);
+    }
+
+    pub(crate) fn check(&self) -> bool {
+        self.0.as_ref().is_none_or(|uses| uses.check())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Promise: the new message goes to the group that failed it, attempts from 1, with its policy and without its deadline;
 //! the dead letter leaves the list in the same transition, so it is redriven once.
 
+use crate::audit::admit_name;
 use crate::dead_letter::find;
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
@@ -55,6 +56,7 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
         (None, Some(topic)) => topic,
         (None, None) => return Err(Rejection::UnknownTopic(redrive.dead_letter.topic.as_str().to_string())),
     };
+    admit_name(&target.name)?;
     let is_elsewhere = target.id != dead.original.topic;
     let partition = PartitionId(dead.original.partition.0 % target.partition_count());
     if key.is_some() {
@@ -68,7 +70,7 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
         .expect("the dead letter was found there");
     let bytes =
         redrive.value.as_ref().map_or(entry.bytes, |value| u32::try_from(value.len()).unwrap_or(u32::MAX));
-    let tenant = dlq.tenant(entry).cloned();
+    let tenant = dlq.tenant(&entry).cloned();
     if matches!(target.kind, TopicKind::Timeline(_)) {
         return Err(Rejection::NotOnTimeline("a redrive"));
     }

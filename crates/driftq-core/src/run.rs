@@ -3,6 +3,7 @@
 //! Promise: a run, its timeline and its command come into being in one transition. Only the broker's own events move a
 //! run; a step's output is stored once by name and kept by retries; the last three statuses are terminal.
 
+use crate::audit::admit_name;
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
 use crate::produce::{admit_topics, due_at, find_key, make_room_for_key, partition_of};
@@ -158,6 +159,7 @@ impl Run {
 
 pub(crate) fn decide_create(draft: &mut Draft<'_>, create: CreateRun) -> Result<Reply, Rejection> {
     let state = draft.state;
+    admit_name(&create.topic)?;
     if create.topic.is_dead_letters() || create.topic.timeline_of().is_some() {
         return Err(Rejection::NotForCommands(create.topic.as_str().to_string()));
     }
@@ -341,7 +343,7 @@ pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &Ru
     idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run));
     // A topic of that name that was there before becomes the timeline now.
     if let Some(topic) = state.topic_effect(fact.timeline, position) {
-        topic.kind = TopicKind::Timeline(fact.run);
+        topic.become_timeline(fact.run);
     }
     if state.runs.contains_key(&fact.run) {
         return;
@@ -421,6 +423,11 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
         | Event::StepCompleted { .. }
         | Event::Worker { .. }
         | Event::Produced { .. } => {}
+    }
+    if run.status.is_terminal() {
+        let timeline = run.timeline;
+        let timeline = state.topics.get_mut(&timeline).and_then(|topic| topic.partitions.first_mut());
+        timeline.into_iter().for_each(crate::Partition::shrink);
     }
 }
 

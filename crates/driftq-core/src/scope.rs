@@ -69,7 +69,7 @@ impl Scope {
     pub fn sees_dead_letter(&self, state: &State, at: MessageAt) -> bool {
         let Some(topic) = state.topics.get(&at.topic) else { return false };
         let entry = topic.partition(at.partition).and_then(|partition| partition.entry(at.offset));
-        let tenant = entry.and_then(|entry| topic.tenant(entry));
+        let tenant = entry.as_ref().and_then(|entry| topic.tenant(entry));
         let is_own = self.tenant.is_none() || tenant == self.tenant.as_ref();
         match state.dead_letter(at).and_then(|dead| dead.run) {
             Some(of) => state.runs.get(&of.run).is_some_and(|run| self.sees_run(state, run)),
@@ -103,6 +103,7 @@ impl Scope {
                 redrive.target_topic.as_ref().map_or(Ok(()), |target| self.admit_topic(state, target))
             }
             Command::Discard(discard) => self.admit_dead_letter(state, &discard.dead_letter),
+            Command::Audited(audited) => audited.act.as_ref().map_or(Ok(()), |act| self.admit(state, act)),
             // The writer's own: for groups that were opened within the scope.
             Command::Lease(_) | Command::GiveBack(_) => Ok(()),
         }

@@ -3,10 +3,11 @@
 //! Promise: everything in here is made of facts alone. Each entity (topic, group, run, key window) knows the last
 //! record that changed it, so a fact that is applied again, or to an entity that is gone, does nothing.
 
+use crate::packed::Packed;
 use crate::timers::Timers;
 use crate::{
     Group, GroupId, GroupName, Instant, KeyWindow, MessageOf, Millis, PartitionId, Position, Run, RunId,
-    RunNo, Topic, TopicId, TopicName, WallTime,
+    RunNo, Table, Topic, TopicId, TopicName, WallTime,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -22,16 +23,16 @@ pub struct State {
     /// The last record applied.
     pub applied: Position,
     /// Topics by incarnation.
-    pub topics: BTreeMap<TopicId, Topic>,
+    pub topics: Table<TopicId, Topic>,
     /// Groups by incarnation.
-    pub groups: BTreeMap<GroupId, Group>,
+    pub groups: Table<GroupId, Group>,
     /// Runs by ordinal.
     pub runs: BTreeMap<RunNo, Run>,
     /// Live idempotency keys.
     pub keys: KeyWindow,
     /// Bounds in force; configuration, not a fact.
     pub limits: Limits,
-    pub(crate) topic_names: BTreeMap<TopicName, TopicId>,
+    pub(crate) topic_names: Packed<TopicName, TopicId>,
     pub(crate) run_ids: BTreeMap<RunId, RunNo>,
     pub(crate) dlq_topics: BTreeSet<TopicId>,
     pub(crate) timers: Timers,
@@ -146,9 +147,9 @@ impl State {
     #[must_use]
     pub fn next_instant(&self, past: Instant) -> Option<Instant> {
         let least = MessageOf { group: GroupId(0), partition: PartitionId(0), offset: crate::Offset(0) };
-        let lease = self.timers.leases.first().map(|(at, _)| *at);
-        let retry = self.timers.retries.range((past.next(), least)..).next().map(|(at, _)| *at);
-        let idle = self.timers.idle.first().map(|(at, _)| *at);
+        let lease = self.timers.leases.first().map(|((at, _), ())| *at);
+        let retry = self.timers.retries.range((past.next(), least)..).next().map(|((at, _), ())| *at);
+        let idle = self.timers.idle.first().map(|((at, _), ())| *at);
         let key = self.keys.next_expiry(self.limits.key_window);
         [lease, retry, idle, key].into_iter().flatten().min()
     }
@@ -156,8 +157,8 @@ impl State {
     /// When the wall clock makes something due next: a delay's or a deadline's end.
     #[must_use]
     pub fn next_wall(&self) -> Option<WallTime> {
-        let due = self.timers.due.first().map(|(at, _)| *at);
-        let deadline = self.timers.deadlines.first().map(|(at, _)| *at);
+        let due = self.timers.due.first().map(|((at, _), ())| *at);
+        let deadline = self.timers.deadlines.first().map(|((at, _), ())| *at);
         [due, deadline].into_iter().flatten().min()
     }
 
@@ -194,20 +195,8 @@ impl State {
         advance(&mut run.applied, position).then_some(run)
     }
 
-    /// Takes a topic in, with all that is derived from it.
+    /// Takes a topic in that has no lists yet.
     pub(crate) fn adopt_topic(&mut self, topic: Topic) {
-        for (index, partition) in topic.partitions.iter().enumerate() {
-            let partition_id = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
-            let at = |offset| crate::MessageAt { topic: topic.id, partition: partition_id, offset };
-            for (offset, due) in &partition.rare().delayed {
-                self.timers.due.insert((*due, at(*offset)));
-            }
-            for (offset, note) in &partition.rare().notes {
-                if let (Some(deadline), false) = (note.deadline, note.expired) {
-                    self.timers.deadlines.insert((deadline, at(*offset)));
-                }
-            }
-        }
         if topic.name.is_dead_letters() {
             self.dlq_topics.insert(topic.id);
         }
@@ -215,15 +204,9 @@ impl State {
         self.topics.insert(topic.id, topic);
     }
 
-    /// Takes a group in, with all that is derived from it.
+    /// Takes a group in that has no lists yet.
     pub(crate) fn adopt_group(&mut self, group: Group) {
-        for (index, progress) in group.partitions.iter().enumerate() {
-            let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
-            for (offset, pending) in progress.pending() {
-                self.timers.add_pending(MessageOf { group: group.id, partition, offset }, pending);
-            }
-        }
-        self.timers.idle.insert((group.armed, group.id));
+        self.timers.idle.insert((group.armed, group.id), ());
         if let Some(topic) = self.topics.get_mut(&group.topic) {
             topic.groups.insert(group.name.clone(), group.id);
         }
@@ -242,7 +225,7 @@ impl State {
         let Some(found) = self.groups.get_mut(&group) else { return };
         self.timers.idle.remove(&(found.armed, group));
         found.armed = from.after(wait);
-        self.timers.idle.insert((found.armed, group));
+        self.timers.idle.insert((found.armed, group), ());
     }
 }
 

@@ -3,17 +3,17 @@
 //! Promise: it is derived from topics and groups and never stored by itself; entering, leaving and asking for the next
 //! moment cost the logarithm of what waits. Core time drives leases and retries, the wall clock delays and deadlines.
 
+use crate::packed::PackedSet;
 use crate::{Group, GroupId, Instant, MessageAt, MessageOf, Offset, PartitionId, Pending, WallTime};
-use alloc::collections::BTreeSet;
 
 /// All timers of a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timers {
-    pub(crate) leases: BTreeSet<(Instant, MessageOf)>,
-    pub(crate) retries: BTreeSet<(Instant, MessageOf)>,
-    pub(crate) idle: BTreeSet<(Instant, GroupId)>,
-    pub(crate) due: BTreeSet<(WallTime, MessageAt)>,
-    pub(crate) deadlines: BTreeSet<(WallTime, MessageAt)>,
+    pub(crate) leases: PackedSet<(Instant, MessageOf)>,
+    pub(crate) retries: PackedSet<(Instant, MessageOf)>,
+    pub(crate) idle: PackedSet<(Instant, GroupId)>,
+    pub(crate) due: PackedSet<(WallTime, MessageAt)>,
+    pub(crate) deadlines: PackedSet<(WallTime, MessageAt)>,
 }
 
 impl Timers {
@@ -22,7 +22,7 @@ impl Timers {
         for (index, progress) in group.partitions.iter().enumerate() {
             let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
             for (offset, pending) in progress.pending() {
-                self.drop_pending(MessageOf { group: group.id, partition, offset }, pending);
+                self.drop_pending(MessageOf { group: group.id, partition, offset }, &pending);
             }
         }
         self.idle.remove(&(group.armed, group.id));
@@ -37,14 +37,14 @@ impl Timers {
 
     pub(crate) fn add_pending(&mut self, of: MessageOf, pending: &Pending) {
         match pending {
-            Pending::Leased(lease) => self.leases.insert((lease.until, of)),
-            Pending::Waiting(waiting) => self.retries.insert((waiting.due, of)),
+            Pending::Leased(lease) => self.leases.insert((lease.until, of), ()),
+            Pending::Waiting(waiting) => self.retries.insert((waiting.due, of), ()),
         };
     }
 
     /// Groups that got a retry due after `past` and not after `now`.
     pub(crate) fn retries_due(&self, past: Instant, now: Instant) -> impl Iterator<Item = MessageOf> {
         let least = MessageOf { group: GroupId(0), partition: PartitionId(0), offset: Offset(0) };
-        self.retries.range((past.next(), least)..(now.next(), least)).map(|(_, of)| *of)
+        self.retries.range((past.next(), least)..(now.next(), least)).map(|((_, of), ())| *of)
     }
 }

@@ -141,7 +141,7 @@ impl State {
                 Some(_) | None => Bound::Unbounded,
             };
             let open = partition.rare().open_dead.range((from, Bound::Unbounded));
-            open.map(move |offset| MessageAt { topic, partition: id, offset: *offset })
+            open.map(move |(offset, ())| MessageAt { topic, partition: id, offset: *offset })
         })
     }
 }

@@ -6,10 +6,10 @@
 use crate::inbox::{Inbox, Status};
 use crate::{Bodies, Refusal};
 use driftq_core::{
-    Ack, AppendEvents, CancelRun, Command, CreateRun, CreateTopic, Delivery, Discard, Entry, Extend,
-    GroupName, Held, MessageOf, Millis, Nack, OpenGroup, OwnerId, Position, Produce, Produced, Redrive,
-    ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, RunStatus, Scope, Start, State, StoreStep, TenantId,
-    TopicId, TopicName, WallTime,
+    Ack, AppendEvents, AuditEntry, Audited, CancelRun, Command, CreateRun, CreateTopic, Delivery, Discard,
+    Entry, Extend, GroupName, Held, MessageOf, Millis, Nack, OpenGroup, OwnerId, Position, Produce, Produced,
+    Redrive, ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, RunStatus, Scope, Start, State, StoreStep,
+    TenantId, TopicId, TopicName, WallTime,
 };
 use futures_channel::oneshot;
 use std::collections::VecDeque;
@@ -21,6 +21,7 @@ pub struct Broker {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) scope: Option<Arc<Scope>>,
+    pub(crate) audit: Option<Arc<AuditEntry>>,
 }
 
 /// A caller that waits for an answer.
@@ -130,6 +131,22 @@ impl Broker {
     #[must_use]
     pub fn within(&self, scope: Arc<Scope>) -> Self {
         Self { scope: Some(scope), ..self.clone() }
+    }
+
+    /// A handle whose commands stand in the audit log with this entry, as far as they change anything.
+    #[must_use]
+    pub fn acting(&self, entry: AuditEntry) -> Self {
+        Self { audit: Some(Arc::new(entry)), ..self.clone() }
+    }
+
+    /// Writes an entry of the audit log about what was done elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn tell(&self, entry: AuditEntry) -> Result<(), Refusal> {
+        let told = Command::Audited(Box::new(Audited { act: None, entry }));
+        self.ask(|respond| Request::Command { command: told, scope: None, respond }).await.map(drop)
     }
 
     /// What this handle may see; by default everything.
@@ -377,6 +394,12 @@ impl Broker {
     /// [`Refusal`].
     pub async fn command(&self, command: Command) -> Result<Reply, Refusal> {
         let scope = self.scope.clone();
+        let command = match &self.audit {
+            Some(entry) => {
+                Command::Audited(Box::new(Audited { act: Some(command), entry: (**entry).clone() }))
+            }
+            None => command,
+        };
         self.ask(|respond| Request::Command { command, scope, respond }).await
     }
 
@@ -506,11 +529,11 @@ pub(crate) fn timeline(state: &State, run: &Run, after: u64, max: usize, bytes_m
         let Some(Entry { position, bytes: own, .. }) = partition.entry(driftq_core::Offset(seq - 1)) else {
             break;
         };
-        bytes += u64::from(*own);
+        bytes += u64::from(own);
         if !items.is_empty() && bytes > bytes_max {
             break;
         }
-        items.push(TimelineItem { seq, position: *position });
+        items.push(TimelineItem { seq, position });
         seq += 1;
     }
     Some(Timeline {

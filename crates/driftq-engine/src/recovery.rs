@@ -1,7 +1,7 @@
 //! Recovery: the newest checkpoint, then the log behind it.
 //!
 //! Promise: the state that comes out is the one that applying the whole log would give; reading starts at the checkpoint,
-//! so a start costs checkpoint and tail, not history.
+//! so a start costs checkpoint and tail, not history. A checkpoint of another format costs a longer start, never data.
 
 use crate::EngineError;
 use crate::checkpoint::{Assembler, Checkpoints};
@@ -16,6 +16,8 @@ pub struct Recovery {
     pub checkpoint: u64,
     /// Records applied behind it.
     pub records: u64,
+    /// Bytes of those records.
+    pub bytes: u64,
     /// Topics that exist.
     pub topics: u64,
     /// Runs that are kept.
@@ -37,23 +39,28 @@ pub fn recover<R: LogReader>(
     let mut state = State::new(limits);
     let mut recovery = Recovery::default();
     let mut assembler = Assembler::default();
-    let mut unreadable = None;
+    let mut is_readable = true;
     let (at, warnings) = checkpoints.load(&mut |chunk| match assembler.take(chunk) {
-        Some(Ok(entity)) => state.adopt(entity),
-        Some(Err(error)) => unreadable = Some(error),
-        None => {}
+        Some(Ok(entity)) if is_readable => state.adopt(entity),
+        Some(Err(_)) => is_readable = false,
+        Some(Ok(_)) | None => {}
     })?;
-    if let Some(error) = unreadable {
-        return Err(error.into());
-    }
     recovery.warnings = warnings;
     recovery.checkpoint = at.map_or(0, |at| at.0);
+    if !is_readable {
+        let at = std::mem::take(&mut recovery.checkpoint);
+        recovery.warnings.push(format!(
+            "the checkpoint at record {at} is of another release's format; the log is read from its begin"
+        ));
+        state = State::new(limits);
+    }
     let from = state.applied.next();
     let mut failure = None;
     reader.scan(driftq_log::Position(from.0), &mut |position, bytes| match Record::decode(bytes) {
         Ok(record) => {
             apply(&mut state, Position(position.0), &record);
             recovery.records += 1;
+            recovery.bytes += bytes.len() as u64;
             ControlFlow::Continue(())
         }
         Err(source) => {

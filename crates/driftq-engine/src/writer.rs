@@ -10,7 +10,7 @@ mod requests;
 mod weights;
 
 use crate::bodies::holds_body;
-use crate::checkpoint::{Checkpoints, Progress};
+use crate::checkpoint::{CheckpointTurn, Checkpoints, Progress};
 use crate::handle::Request;
 use crate::inbox::{Bounds, Inbox, Phase};
 use crate::recovery::recover;
@@ -60,6 +60,8 @@ pub struct EngineOptions {
     pub release: String,
     /// Bytes of log after which a checkpoint is written.
     pub checkpoint_bytes: u64,
+    /// How much of it one turn encodes.
+    pub checkpoint_turn: CheckpointTurn,
     /// Room that one turn's own bookkeeping may need, bytes and records; smaller only with small segments.
     pub turn_room: (usize, usize),
     /// Bytes of log that the requests of one turn may need together; what comes behind waits for the next turn.
@@ -73,6 +75,7 @@ impl Default for EngineOptions {
             seed: 0,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint_bytes: 256 * 1024 * 1024,
+            checkpoint_turn: CheckpointTurn::default(),
             turn_room: TURN_ROOM,
             turn_bytes_max: TURN_BYTES_MAX,
         }
@@ -211,7 +214,8 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             has_due_left: false,
             is_stopping: false,
             checkpoint: None,
-            checkpoint_log_bytes: 0,
+            // Short lives must not add up to a tail that no checkpoint ever ends.
+            checkpoint_log_bytes: recovery.bytes,
             appended_bytes: 0,
         };
         writer.record_start()?;
@@ -230,7 +234,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     /// A handle to this writer.
     #[must_use]
     pub fn broker(&self) -> Broker {
-        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies), scope: None }
+        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies), scope: None, audit: None }
     }
 
     /// The state, for checkers.
@@ -588,7 +592,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         let _outcome = self.checkpoints.finished();
         if let Some(mut progress) = self.checkpoint.take() {
             match progress.needs {
-                None if self.checkpoints.has_room() => progress.step(&self.state, &mut self.checkpoints),
+                None if self.checkpoints.has_room() => {
+                    progress.step(&self.state, self.options.checkpoint_turn, &mut self.checkpoints);
+                }
                 None => {}
                 Some(needs) if needs <= self.durable => {
                     self.checkpoints.commit();

@@ -3,11 +3,13 @@
 //! Promise: a handler that asks for the [`Engine`] runs only once recovery is done, and its commands stay within what the
 //! request's token may see.
 
-use crate::access::{Access, Caller, Signer, TokenFileError};
+use crate::access::{Access, Caller, Signer};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::server::ServerError;
 use crate::shelf::Names;
+use crate::tls::Certificate;
 use axum::extract::FromRequestParts;
 use driftq_engine::{Broker, Clock as _, HandClock, SystemClock};
 use http::request::Parts;
@@ -28,15 +30,18 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     /// Who may do what.
     pub(crate) access: Access,
+    /// The certificate, where the server speaks TLS.
+    pub(crate) certificate: Option<Arc<Certificate>>,
     /// The clock of a server for tests.
     pub(crate) hand_clock: Option<HandClock>,
     engine: OnceLock<Broker>,
 }
 
 impl App {
-    pub(crate) fn new(config: Config) -> Result<Self, TokenFileError> {
+    pub(crate) fn new(config: Config) -> Result<Self, ServerError> {
         let wal_enabled = !config.memory;
         let access = Access::open(config.token_file.as_deref())?;
+        let certificate = Certificate::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         let hand_clock = config.dev_clock.then(HandClock::new);
         Ok(Self(Arc::new(Shared {
             config,
@@ -44,6 +49,7 @@ impl App {
             metrics: Metrics::default(),
             names: Names::default(),
             access,
+            certificate,
             hand_clock,
             engine: OnceLock::new(),
         })))

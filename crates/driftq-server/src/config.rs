@@ -88,6 +88,12 @@ pub struct Config {
     /// A file of tokens (TOML); with it every request needs one. Taken over anew when it changes.
     #[arg(long, env = "DRIFTQ_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The certificate with which the server speaks TLS, PEM; taken over anew when it changes.
+    #[arg(long, env = "DRIFTQ_TLS_CERT", global = true, requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// That certificate's private key, PEM.
+    #[arg(long, env = "DRIFTQ_TLS_KEY", global = true, requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Let a produce to an unknown topic make it.
     #[arg(long, env = "DRIFTQ_AUTO_CREATE_TOPICS")]
     pub auto_create_topics: bool,

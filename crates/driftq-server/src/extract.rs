@@ -14,7 +14,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 /// Query parameters that mean something without a value.
-const FLAGS: &[&str] = &["detail"];
+const FLAGS: &[&str] = &["detail", "internal"];
 
 /// A request's fields: its JSON body when there is one, otherwise its query, read as `Q`.
 pub(crate) struct Fields<T, Q>(pub(crate) T, std::marker::PhantomData<Q>);

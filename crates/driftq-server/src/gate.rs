@@ -49,6 +49,10 @@ const CORS_AGE: Duration = Duration::from_secs(600);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, for those who write it down.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// The way into the router; clones share it.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Parts>);
@@ -86,7 +90,7 @@ impl Gate {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
         let mut response = async {
-            let response = self.pass(request).await;
+            let response = self.pass(request, &named).await;
             let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
             if response.status().is_server_error() && status != 503 {
                 tracing::error!(id = named, %method, path, status, took_ms, "answered");
@@ -105,7 +109,7 @@ impl Gate {
         Ok(response)
     }
 
-    async fn pass(&self, request: Request<Incoming>) -> Response {
+    async fn pass(&self, request: Request<Incoming>, id: &str) -> Response {
         let (mut head, body) = request.into_parts();
         let caller = match self.admit(&head) {
             Ok(caller) => caller,
@@ -113,6 +117,7 @@ impl Gate {
         };
         match self.read(body).await {
             Ok((body, _drawn)) => {
+                head.extensions.insert(RequestId(id.to_owned()));
                 if let Some(caller) = &caller {
                     head.extensions.insert(caller.clone());
                 }

@@ -19,16 +19,19 @@ pub mod logging;
 mod metrics;
 mod ndjson;
 mod openapi;
+mod operator;
 mod problem;
 mod render;
 mod routes;
 mod server;
 mod shelf;
 mod sse;
+mod tls;
 
 pub use access::TokenFileError;
 pub use config::{Cli, Config, LogFormat, Task, parse, print_config};
 pub use server::{Server, ServerError};
+pub use tls::TlsError;
 
 /// The OpenAPI document of this release, as `spec/openapi.json` has it.
 #[must_use]

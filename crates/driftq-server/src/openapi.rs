@@ -5,13 +5,14 @@
 use crate::access::{Rule, Who, either};
 use crate::routes;
 use driftq_api::ErrorBody;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ComponentsBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required, Schema,
@@ -82,7 +83,8 @@ impl Operation {
 
     /// It answers with one of two types.
     pub(crate) fn answers_either<A: ToSchema, B: ToSchema>(mut self, status: u16) -> Self {
-        let either = OneOfBuilder::new().item(self.refer::<A>()).item(self.refer::<B>());
+        // Not one of them: an empty list is both.
+        let either = AnyOfBuilder::new().item(self.refer::<A>()).item(self.refer::<B>());
         self.answers.push((status, Some(("application/json", Some(Schema::from(either).into())))));
         self
     }
@@ -237,7 +239,26 @@ fn build() -> String {
         .description(Some("A durable broker with runs, retries, dead letters and replay."))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     let document = OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components)).build();
-    let mut text = document.to_pretty_json().expect("the document has no key that is not a string");
-    text.push('\n');
-    text
+    let mut document = serde_json::to_value(document).expect("the document has no key that is not a string");
+    unsign(&mut document);
+    format!("{document:#}\n")
+}
+
+/// Names the formats of numbers that are never negative; what is derived names the signed ones, whose range is smaller.
+fn unsign(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(unsign),
+        Value::Object(members) => {
+            let is_unsigned =
+                members.get("minimum").and_then(Value::as_f64).is_some_and(|least| least >= 0.0);
+            if let Some(Value::String(format)) = members.get_mut("format")
+                && is_unsigned
+                && matches!(format.as_str(), "int32" | "int64")
+            {
+                format.insert(0, 'u');
+            }
+            members.values_mut().for_each(unsign);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

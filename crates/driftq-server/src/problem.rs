@@ -149,7 +149,7 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let text = rejection.to_string();
         match rejection {
-            Rejection::OutOfScope(_) => Self::new(ErrorCode::PermissionDenied, text),
+            Rejection::OutOfScope(_) | Rejection::Reserved(_) => Self::new(ErrorCode::PermissionDenied, text),
             Rejection::UnknownTopic(_)
             | Rejection::UnknownGroup { .. }
             | Rejection::PartitionsDiffer { .. }

@@ -8,6 +8,8 @@ use crate::app::App;
 use crate::broker::{self, Started};
 use crate::config::Config;
 use crate::gate::{Gate, HEADER_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX};
+use crate::operator::Act;
+use crate::tls::{self, HANDSHAKE_TIME, TlsError};
 use driftq_engine::{Broker, EngineError, HandClock, Recovery};
 use driftq_log::Recovered;
 use futures_channel::oneshot;
@@ -20,10 +22,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 
 /// How long a client may take for its headers, and a connection may be idle.
 const HEADER_TIME: Duration = Duration::from_secs(30);
@@ -60,6 +64,9 @@ pub enum ServerError {
     /// The file of tokens is not taken.
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The key of run tokens can be neither read nor made.
     #[error("the key of run tokens cannot be used: {source}")]
     Key {
@@ -176,16 +183,29 @@ fn recover(config: &Config, clock: Option<HandClock>) -> Result<(Started, Signer
     Ok((started, signer.map_err(|source| ServerError::Key { source })?))
 }
 
-/// Takes a changed file of tokens over, for as long as the server runs.
+/// Takes changed files of tokens and certificates over, for as long as the server runs.
 async fn reload(app: App) {
-    if !app.access.is_on() {
+    if !app.access.is_on() && app.certificate.is_none() {
         return;
     }
     loop {
         tokio::time::sleep(RELOAD_EVERY).await;
+        match app.certificate.as_ref().and_then(|certificate| certificate.reload()) {
+            None => {}
+            Some(Ok(())) => tracing::info!("the certificate has changed and is in force"),
+            Some(Err(error)) => tracing::error!(%error, "the certificate of before stays in force"),
+        }
         match app.access.reload() {
             None => {}
-            Some(Ok(tokens)) => tracing::info!(tokens, "the token file has changed and is in force"),
+            Some(Ok(tokens)) => {
+                tracing::info!(tokens, "the token file has changed and is in force");
+                let act = Act::new("tokens.reloaded", serde_json::json!({"tokens": tokens}));
+                if let Some(broker) = app.broker()
+                    && let Err(error) = broker.tell(act.entry(None, None)).await
+                {
+                    tracing::warn!(%error, "the change is not in the audit log");
+                }
+            }
             Some(Err(error)) => tracing::error!(%error, "the tokens of before stay in force"),
         }
     }
@@ -227,14 +247,15 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(listener: TcpListener, app: App, phase: Arc<watch::Sender<bool>>) {
     let gate = Gate::new(app.clone());
     let room = Arc::new(Semaphore::new(app.config.max_connections));
+    let tls = app.certificate.clone().map(tls::acceptor);
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (gate, phase, app) = (gate.clone(), phase.subscribe(), app.clone());
+                let (gate, phase, app, tls) = (gate.clone(), phase.subscribe(), app.clone(), tls.clone());
                 tokio::spawn(async move {
                     app.metrics.connected();
-                    serve(stream, gate, phase).await;
+                    serve(stream, tls, gate, phase).await;
                     app.metrics.disconnected();
                     drop(place);
                 });
@@ -249,11 +270,25 @@ async fn accept(listener: TcpListener, app: App, phase: Arc<watch::Sender<bool>>
 }
 
 /// Serves one connection to its end.
-async fn serve(stream: TcpStream, gate: Gate, mut phase: watch::Receiver<bool>) {
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, gate: Gate, phase: watch::Receiver<bool>) {
     // Without it small answers wait for the client's next acknowledgement; a socket that refuses works all the same.
     let _kept_waiting = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STALL_TIME));
+    let stream = Box::pin(stream);
+    let Some(tls) = tls else { return serve_http(stream, gate, phase).await };
+    match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve_http(stream, gate, phase).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    gate: Gate,
+    mut phase: watch::Receiver<bool>,
+) {
     let service = service_fn(move |request| {
         let gate = gate.clone();
         async move { gate.answer(request).await }
@@ -266,7 +301,7 @@ async fn serve(stream: TcpStream, gate: Gate, mut phase: watch::Receiver<bool>) 
         .max_header_size(HEADER_BYTES_MAX + URL_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES)
         .keep_alive(!is_draining)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

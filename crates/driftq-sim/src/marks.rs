@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 /// All marks.
-pub const MARKS: [&str; 62] = [
+pub const MARKS: [&str; 63] = [
     "ack after restart",
     "ack by a stranger refused",
     "ack repeated",
+    "act told",
     "answer lost",
     "backpressure",
     "brake",

@@ -7,7 +7,10 @@ mod run;
 mod tools;
 mod topic;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Args, Parser, Subcommand};
 use driftq_client::{DeadLetterId, api::RetryPolicyRequest};
@@ -53,6 +56,9 @@ pub(crate) struct Global {
     /// The token to send
     #[arg(long, global = true, env = "DRIFTQ_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// The certificates, in PEM, that vouch for an https server [default: those of the system]
+    #[arg(long, global = true, env = "DRIFTQ_CA_CERT", value_name = "FILE", hide_env_values = true)]
+    pub(crate) ca_cert: Option<PathBuf>,
     /// Who does this, for the server's books [default: your user's name]
     #[arg(long, global = true, env = "DRIFTQ_ACTOR", value_name = "NAME", hide_env_values = true)]
     pub(crate) actor: Option<String>,

@@ -62,7 +62,7 @@ fn a_wrong_command_line_is_a_2() {
         2,
         expect![""],
         expect![[r#"
-            error: `localhost:8080` is not an address of a server: it must begin with http:// (put TLS into a proxy beside you)
+            error: `localhost:8080` is not an address of a server: it must begin with http:// or https://
         "#]],
     );
     check(

@@ -1,5 +1,7 @@
 //! Stories of the core: a script in, what was answered out.
 
+mod audit;
+mod checkpoints;
 mod delivery;
 mod edges;
 mod exhaustive;

@@ -1,6 +1,7 @@
 //! A story: one command a line, its outcome as text. Every invariant is checked after every fact, and a `restart`
 //! rebuilds the state twice, from the whole log and from a checkpoint, and compares.
 
+use crate::checkpoints::from_fuzzy_checkpoint;
 use driftq_core::*;
 use expect_test::Expect;
 use std::collections::BTreeMap;
@@ -85,45 +86,17 @@ impl World {
         }
     }
 
-    /// Rebuilds the state from the whole log, and from a checkpoint taken entity by entity while the log was applied.
+    /// Rebuilds the state from the whole log, and from a checkpoint taken piece by piece while the log was applied.
     fn restart(&mut self) {
         let mut whole = State::new(self.state.limits);
         for (index, record) in self.log.iter().enumerate() {
             apply(&mut whole, Position(index as u64 + 1), record);
         }
         assert!(whole == self.state, "the log makes the same state again");
-        let fuzzy = self.fuzzy_checkpoint();
+        let fuzzy = from_fuzzy_checkpoint(&self.log, self.state.limits);
         assert!(fuzzy == self.state, "a checkpoint and the log behind it make the same state");
         self.state = whole;
         self.start();
-    }
-
-    /// A checkpoint that begins in the middle of the log and takes one entity every other record.
-    fn fuzzy_checkpoint(&self) -> State {
-        let middle = self.log.len() / 2;
-        let mut running = State::new(self.state.limits);
-        let mut chunks = Vec::new();
-        let mut ids = Vec::new().into_iter();
-        for (index, record) in self.log.iter().enumerate() {
-            apply(&mut running, Position(index as u64 + 1), record);
-            if index == middle {
-                ids = running.entities().into_iter();
-                chunks.extend(ids.next().and_then(|id| running.encode_entity(id)));
-            }
-            if index > middle && index % 2 == 0 {
-                chunks.extend(ids.next().and_then(|id| running.encode_entity(id)));
-            }
-        }
-        chunks.extend(ids.filter_map(|id| running.encode_entity(id)));
-        let mut state = State::new(self.state.limits);
-        for chunk in &chunks {
-            state.adopt(Entity::decode(chunk).expect("an entity survives its encoding"));
-        }
-        let from = usize::try_from(state.applied.0).expect("a test's log is short");
-        for (index, record) in self.log.iter().enumerate().skip(from) {
-            apply(&mut state, Position(index as u64 + 1), record);
-        }
-        state
     }
 
     fn tell(&mut self, line: &str) {

@@ -51,6 +51,7 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::StoreStep(_)
         | Command::CancelRun(_)
         | Command::Discard(_) => false,
+        Command::Audited(audited) => audited.act.as_ref().is_some_and(grows),
     }
 }
 
@@ -72,6 +73,7 @@ pub(super) fn command_bytes(command: &Command) -> usize {
             driftq_core::NewInput::Whole(input) | driftq_core::NewInput::Patched { input, .. } => input.len(),
         },
         Command::Redrive(redrive) => redrive.value.as_ref().map_or(0, Vec::len),
+        Command::Audited(audited) => audited.entry.len() + audited.act.as_ref().map_or(0, command_bytes),
         Command::CreateTopic(_)
         | Command::OpenGroup(_)
         | Command::Lease(_)

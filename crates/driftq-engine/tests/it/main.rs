@@ -3,5 +3,6 @@
 mod by_hand;
 mod durability;
 mod harness;
+mod promises;
 mod waiting;
 mod waiting_edges;

@@ -4,8 +4,9 @@ use super::runs::unknown;
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
-use crate::extract::{Actor, DeadLetterParam, Json, KeyHeader, Query, RunParam};
+use crate::extract::{DeadLetterParam, Json, KeyHeader, Query, RunParam};
 use crate::json;
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::dead_letters::{self, Seen};
 use crate::render::message_id;
@@ -117,15 +118,20 @@ async fn seen(broker: &Broker, at: DeadLetterAt) -> Result<Seen, Problem> {
 /// `POST /v1/dlq/{topic}/{partition}/{offset}/redrive`: appended anew, or its run replayed.
 pub(crate) async fn redrive(
     State(app): State<App>,
-    Engine(broker): Engine,
+    operator: Operator,
     DeadLetterParam(at): DeadLetterParam,
     KeyHeader(key): KeyHeader,
-    Actor(actor): Actor,
     Json(asked): Json<RedriveRequest>,
 ) -> Result<Answer<RedriveResponse>, Problem> {
-    let run_id = seen(&broker, at.clone()).await?.run_id;
+    let run_id = seen(operator.broker(), at.clone()).await?.run_id;
+    let act = Act::new("dead_letter.redriven", target_of(&at)).changing(&[
+        ("value", asked.value.is_some()),
+        ("target_topic", asked.target_topic.is_some()),
+        ("all_groups", asked.all_groups.is_some()),
+    ]);
+    let broker = operator.acting(act);
     let redrive = redrive_of(at, key.as_deref(), &asked, app.config.max_message_bytes)?;
-    let redrive = Redrive { actor, ..redrive };
+    let redrive = Redrive { actor: operator.actor(), ..redrive };
     match broker.redrive(redrive).await? {
         Reply::Redriven { to, topic } => Ok(ok(RedriveResponse::Redriven {
             topic: topic.as_str().to_owned(),
@@ -138,6 +144,10 @@ pub(crate) async fn redrive(
         }
         _ => Err(Problem::internal("the redrive was not answered")),
     }
+}
+
+fn target_of(at: &DeadLetterAt) -> serde_json::Value {
+    serde_json::json!({"topic": at.topic.as_str(), "partition": at.partition.0, "offset": at.offset.0})
 }
 
 fn redrive_of(
@@ -170,16 +180,17 @@ fn redrive_of(
 
 /// `POST /v1/dlq/{topic}/{partition}/{offset}/discard`: given up for good.
 pub(crate) async fn discard(
-    Engine(broker): Engine,
+    operator: Operator,
     DeadLetterParam(dead_letter): DeadLetterParam,
-    Actor(actor): Actor,
     Json(asked): Json<DiscardRequest>,
 ) -> Result<Answer<DiscardResponse>, Problem> {
     let reason = convert::trimmed(asked.reason.as_deref()).unwrap_or(NO_REASON);
     if reason.len() > REASON_MAX {
         return Err(Problem::invalid(format!("reason is longer than {REASON_MAX} bytes")));
     }
-    let discarded = broker.discard(Discard { dead_letter, reason: reason.to_owned(), actor }).await;
+    let act = Act::new("dead_letter.discarded", target_of(&dead_letter)).because(Some(reason));
+    let discard = Discard { dead_letter, reason: reason.to_owned(), actor: operator.actor() };
+    let discarded = operator.acting(act).discard(discard).await;
     discarded.map_err(|refusal| Problem::from(refusal).into_not_found())?;
     Ok(ok(DiscardResponse { status: "discarded".to_owned() }))
 }

@@ -5,10 +5,12 @@
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::extract::{Fields, FromQuery};
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use axum::extract::State;
 use driftq_api::{Clock, MoveClockQuery, MoveClockRequest};
 use driftq_core::Millis;
+use serde_json::json;
 
 /// The most time that passes at once: ten years.
 const ADVANCE_MAX_MS: u64 = 3_653 * 24 * 60 * 60 * 1_000;
@@ -29,7 +31,7 @@ pub(crate) async fn clock(State(app): State<App>, Engine(broker): Engine) -> Res
 /// `POST /v1/dev/clock`: 200 once everything that became due is done.
 pub(crate) async fn move_clock(
     State(app): State<App>,
-    Engine(broker): Engine,
+    operator: Operator,
     fields: Fields<MoveClockRequest, MoveClockQuery>,
 ) -> Result<Answer<Clock>, Problem> {
     admit(&app)?;
@@ -42,7 +44,8 @@ pub(crate) async fn move_clock(
         }
         Some(by) => Millis(by),
     };
-    let now = broker.advance(by).await?;
+    let now = operator.broker().advance(by).await?;
+    operator.tell(Act::new("clock.moved", json!({"advance_ms": by.0}))).await?;
     Ok(ok(Clock { now_ms: now.0, manual: true }))
 }
 

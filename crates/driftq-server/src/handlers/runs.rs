@@ -4,8 +4,9 @@ use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
 use crate::convert::consume::WAIT_MAX_MS;
-use crate::extract::{Actor, Json, KeyHeader, Query, RunParam};
+use crate::extract::{Json, KeyHeader, Query, RunParam};
 use crate::json;
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::runs::{self, Seen};
 use crate::shelf;
@@ -17,6 +18,7 @@ use driftq_api::{
 use driftq_core::{CancelRun, Millis, NewInput, Rejection, ReplayRun, RunId, RunNo, StepName};
 use driftq_engine::{Broker, Refusal};
 use http::StatusCode;
+use serde_json::json;
 
 /// How long a run token is good for when it is not said.
 const TOKEN_TIME_DEFAULT_MS: u64 = 10 * 60 * 1_000;
@@ -72,12 +74,18 @@ pub(crate) async fn show(
 /// `POST /v1/runs/{run_id}/replay`: 409 unless the run has ended.
 pub(crate) async fn replay(
     State(app): State<App>,
-    Engine(broker): Engine,
+    operator: Operator,
     RunParam(run_id): RunParam,
-    Actor(actor): Actor,
     Json(mut asked): Json<ReplayRequest>,
 ) -> Result<Answer<ReplayResponse>, Problem> {
-    asked.actor = actor.or(asked.actor);
+    asked.actor = operator.actor().or(asked.actor);
+    let act = Act::new("run.replayed", json!({"run_id": run_id.as_str()})).changing(&[
+        ("input", asked.input.is_some()),
+        ("patch", asked.patch.is_some()),
+        ("from_step", asked.from_step.is_some()),
+        ("fresh", asked.fresh.is_some()),
+    ]);
+    let broker = operator.acting(act);
     let mut tries = 1;
     loop {
         let replay = replay_of(&app, &broker, &run_id, &asked).await?;
@@ -134,12 +142,12 @@ async fn patched(app: &App, broker: &Broker, run_id: &RunId, patch: &[u8]) -> Re
 
 /// `POST /v1/runs/{run_id}/cancel`: 409 when the run has ended.
 pub(crate) async fn cancel(
-    Engine(broker): Engine,
+    operator: Operator,
     RunParam(run_id): RunParam,
-    Actor(actor): Actor,
     Json(Nothing {}): Json<Nothing>,
 ) -> Result<Answer<CancelRunResponse>, Problem> {
-    broker.cancel_run(CancelRun { run_id: run_id.clone(), actor }).await?;
+    let broker = operator.acting(Act::new("run.cancelled", json!({"run_id": run_id.as_str()})));
+    broker.cancel_run(CancelRun { run_id: run_id.clone(), actor: operator.actor() }).await?;
     let run = seen(&broker, &run_id).await?.run;
     let run_id = run_id.as_str().to_owned();
     Ok(ok(CancelRunResponse { run_id, replay_seq: run.replay_seq.0, status: RunStatus::Cancelled }))
@@ -148,7 +156,7 @@ pub(crate) async fn cancel(
 /// `POST /v1/runs/{run_id}/token`: a token that reads this run and nothing else.
 pub(crate) async fn token(
     State(app): State<App>,
-    Engine(broker): Engine,
+    operator: Operator,
     RunParam(run_id): RunParam,
     Json(asked): Json<RunTokenRequest>,
 ) -> Result<Answer<RunTokenResponse>, Problem> {
@@ -156,9 +164,11 @@ pub(crate) async fn token(
     if !(1..=TOKEN_TIME_MAX_MS).contains(&ttl) {
         return Err(Problem::invalid(format!("ttl_ms must be from 1 to {TOKEN_TIME_MAX_MS}, not {ttl}")));
     }
-    let run = seen(&broker, &run_id).await?.run;
+    let run = seen(operator.broker(), &run_id).await?.run;
     let expires_at_ms = app.now_ms().saturating_add(ttl);
     let token = app.access.signer()?.sign(run.no, expires_at_ms);
+    let target = json!({"run_id": run_id.as_str(), "expires_at_ms": expires_at_ms});
+    operator.tell(Act::new("run_token.made", target)).await?;
     Ok(ok(RunTokenResponse { token, run_id: run_id.as_str().to_owned(), expires_at_ms }))
 }
 

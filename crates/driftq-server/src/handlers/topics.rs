@@ -4,6 +4,7 @@ use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
 use crate::extract::{Fields, FromQuery, Query, TopicParam};
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::{messages, topics};
 use crate::shelf;
@@ -16,6 +17,7 @@ use driftq_api::{
 use driftq_core::{CreateTopic, MessageAt, Offset, PartitionId, Position, TopicName};
 use driftq_engine::Broker;
 use http::StatusCode;
+use serde_json::json;
 
 /// Topics looked at in one go on the writer's thread.
 const LOOK_MAX: usize = 1_000;
@@ -30,12 +32,13 @@ impl FromQuery<CreateTopicQuery> for CreateTopicRequest {
 
 /// `POST /v1/topics`: 201, also when the topic is there already.
 pub(crate) async fn create(
-    Engine(broker): Engine,
+    operator: Operator,
     fields: Fields<CreateTopicRequest, CreateTopicQuery>,
 ) -> Result<Answer<CreateTopicResponse>, Problem> {
     let asked = fields.take();
     let name = TopicName::parse(convert::required("name", asked.name.as_deref())?)?;
     let partitions = asked.partitions.filter(|count| *count > 0);
+    let broker = operator.acting(Act::new("topic.created", json!({"topic": name.as_str()})));
     let (partitions, _) = broker.create_topic(CreateTopic { name: name.clone(), partitions }).await?;
     let name = name.as_str().to_owned();
     Ok(Answer(StatusCode::CREATED, CreateTopicResponse { status: "created".to_owned(), name, partitions }))
@@ -48,18 +51,29 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let limit = query.limit.map(|limit| convert::limit(Some(limit))).transpose()?;
     let after = convert::trimmed(query.cursor.as_deref()).map(TopicName::parse).transpose()?;
+    let shown = if query.internal { Shown::All } else { Shown::Made };
     if query.detail {
-        let (topics, next_cursor) = page(&broker, limit, after, topics::summary).await?;
+        let (topics, next_cursor) = page(&broker, shown, limit, after, topics::summary).await?;
         return Ok(ok(TopicDetailPage { topics, next_cursor }).into_response());
     }
     let name = |topic: &driftq_core::Topic| topic.name.as_str().to_owned();
-    let (topics, next_cursor) = page(&broker, limit, after, name).await?;
+    let (topics, next_cursor) = page(&broker, shown, limit, after, name).await?;
     Ok(ok(TopicList { topics, next_cursor }).into_response())
+}
+
+/// Which topics a list shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Those that people made, and their timelines and dead letters.
+    Made,
+    /// Also the broker's own.
+    All,
 }
 
 /// Topics in the order of their names, a bounded look at a time; all of them without a limit.
 async fn page<T: Send + 'static>(
     broker: &Broker,
+    shown: Shown,
     limit: Option<usize>,
     mut after: Option<TopicName>,
     render: fn(&driftq_core::Topic) -> T,
@@ -74,7 +88,8 @@ async fn page<T: Send + 'static>(
             for (name, id) in names.by_ref().take(LOOK_MAX) {
                 last = Some(name.clone());
                 let topic = state.topics.get(&id).filter(|topic| scope.sees_topic(state, topic));
-                topics.extend(topic.map(render));
+                let is_shown = shown == Shown::All || !name.is_reserved();
+                topics.extend(topic.filter(|_| is_shown).map(render));
                 if topics.len() >= wanted {
                     break;
                 }

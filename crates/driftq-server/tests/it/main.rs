@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
 mod access;
+mod audit;
 mod dev_clock;
 mod dialects;
 mod harness;
@@ -9,8 +10,10 @@ mod lifecycle;
 mod messages;
 mod openapi;
 mod process;
+mod promises;
 mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tls;
 mod tokens;

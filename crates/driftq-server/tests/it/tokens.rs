@@ -476,6 +476,30 @@ async fn a_changed_file_is_taken_over_and_ends_what_it_takes_away() {
     .await;
 }
 
+#[tokio::test]
+async fn the_audit_log_names_the_token_whatever_a_header_says() {
+    let mut tokens = Tokens::new();
+    let broker = Broker::with(tokens.config()).await;
+    let request = broker.request(Method::POST, "/v1/topics").bearer_auth(text_of("root"));
+    let request = request.header("x-driftq-actor", "somebody else").body("{\"name\":\"t\"}");
+    read(request.send().await.unwrap()).await.expect(201);
+    tokens.add("new", &VERBS, "");
+    let entries = async || {
+        let page =
+            root(&broker, Method::GET, "/v1/topics/driftq.audit/messages", Value::Null).await.expect(200);
+        page["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| message["value"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(entries().await[0]["actor"], "root");
+    until(async || entries().await.len() == 2).await;
+    let reloaded = &entries().await[1];
+    assert_eq!((&reloaded["type"], &reloaded["target"]), (&json!("tokens.reloaded"), &json!({"tokens": 2})));
+}
+
 async fn until(is_so: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !is_so().await {
