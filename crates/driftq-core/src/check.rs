@@ -51,12 +51,11 @@ fn each_group_is_found_by_its_topic(state: &State) -> bool {
 }
 
 fn each_run_is_found_by_its_id(state: &State) -> bool {
-    state.runs.len() == state.run_ids.len()
-        && state.runs.values().all(|run| {
-            let timeline = state.topics.get(&run.timeline);
-            state.run_ids.get(&run.id) == Some(&run.no)
-                && timeline.is_some_and(|topic| topic.kind == TopicKind::Timeline(run.no))
-        })
+    state.runs.values().all(|run| {
+        let timeline = state.topics.get(&run.timeline);
+        state.run(&run.id).is_some_and(|found| found.no == run.no)
+            && timeline.is_some_and(|topic| topic.kind == TopicKind::Timeline(run.no))
+    })
 }
 
 fn a_floor_passes_only_what_is_settled(state: &State) -> bool {
@@ -128,7 +127,7 @@ fn the_audit_log_is_one_order(state: &State) -> bool {
 
 fn an_ended_run_holds_no_lease(state: &State) -> bool {
     state.runs.values().filter(|run| run.status.is_terminal()).all(|run| {
-        let progress = state.group_of(run).and_then(|group| group.progress(run.command.partition));
+        let progress = state.group_of(&run).and_then(|group| group.progress(run.command.partition));
         progress.is_none_or(|progress| progress.pending_at(run.command.offset).is_none())
     })
 }

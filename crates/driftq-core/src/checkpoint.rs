@@ -6,7 +6,9 @@
 
 use crate::parts::{Part, Parts};
 use crate::state::Ids;
-use crate::{Group, GroupId, Instant, KeyWindow, Position, Run, RunNo, State, Topic, TopicId, WallTime};
+use crate::{
+    Group, GroupId, Instant, KeyWindow, Position, Run, RunNo, Sealed, State, Topic, TopicId, WallTime,
+};
 use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,8 @@ pub enum Entity {
     Group(Box<Group>),
     /// A run.
     Run(Box<Run>),
+    /// A run that has ended.
+    Ended(RunNo, Sealed),
     /// The idempotency keys.
     Keys(KeyWindow),
     /// Some more of the entity before.
@@ -68,6 +72,7 @@ enum EntityRef<'a> {
     Topic(&'a Topic),
     Group(&'a Group),
     Run(&'a Run),
+    Ended(RunNo, &'a Sealed),
     Keys(&'a KeyWindow),
     Part(&'a Part),
 }
@@ -148,7 +153,10 @@ impl State {
                 let parts = Parts::of_group(&mut group);
                 Some(Frozen { parts, piece_max, ..whole(&EntityRef::Group(&group)) })
             }
-            EntityId::Run(no) => Some(whole(&EntityRef::Run(self.runs.get(&no)?))),
+            EntityId::Run(no) => Some(whole(&match self.runs.written(no)? {
+                Ok(run) => EntityRef::Run(run),
+                Err(sealed) => EntityRef::Ended(no, sealed),
+            })),
             EntityId::Keys => {
                 let mut keys = self.keys.unindexed();
                 let parts = Parts::of_keys(&mut keys);
@@ -194,7 +202,8 @@ impl State {
                 self.adopt_group(*group);
                 parts.into_iter().for_each(|part| self.adopt_part(part));
             }
-            Entity::Run(run) => self.adopt_run(*run),
+            Entity::Run(run) => self.runs.insert(*run),
+            Entity::Ended(no, sealed) => self.runs.adopt_sealed(no, sealed),
             Entity::Keys(mut keys) => {
                 let parts = Parts::of_keys(&mut keys);
                 self.keys = keys;

@@ -12,7 +12,7 @@ use crate::{
     PartitionId, Pending, Position, Progress, Record, Rejection, Reply, Run, RunContext, RunStatus,
     SkipReason, Skipped, State, Topic, Waiting,
 };
-use alloc::{boxed::Box, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::ToString, vec::Vec};
 
 /// How many messages one decision may settle unseen before it answers with what it has.
 const SKIPS_MAX: usize = 4_096;
@@ -227,7 +227,7 @@ impl Place<'_> {
             worker_version: ask.worker_version.clone(),
         })));
         let run = self.live_run(state, candidate.offset);
-        if let Some(run) = run {
+        if let Some(run) = &run {
             let lease_until = state.wall_at(until);
             draft.run_event(run, attempt, Event::Received { owner: ask.owner.clone(), lease_until });
         }
@@ -239,11 +239,11 @@ impl Place<'_> {
             attempt,
             position: entry.position,
             history: candidate.history,
-            run: run.map(|run| Box::new(run_context(run, attempt))),
+            run: run.map(|run| Box::new(run_context(&run, attempt))),
         }
     }
 
-    fn live_run<'s>(&self, state: &'s State, offset: Offset) -> Option<&'s Run> {
+    fn live_run<'s>(&self, state: &'s State, offset: Offset) -> Option<Cow<'s, Run>> {
         live_run(state, self.group, self.partition, offset)
     }
 }
@@ -258,7 +258,7 @@ pub(crate) fn live_run<'s>(
     group: &Group,
     partition: PartitionId,
     offset: Offset,
-) -> Option<&'s Run> {
+) -> Option<Cow<'s, Run>> {
     let topic = state.topics.get(&group.topic)?;
     let of = topic.partition(partition)?.command(offset)?;
     let run = state.runs.get(&of.run)?;

@@ -48,7 +48,7 @@ impl Scope {
     #[must_use]
     pub fn sees_topic(&self, state: &State, topic: &Topic) -> bool {
         match timeline_of(state, topic) {
-            Some(run) => state.runs.get(&run).is_some_and(|run| self.sees_run(state, run)),
+            Some(run) => state.runs.get(&run).is_some_and(|run| self.sees_run(state, &run)),
             None => self.sees_name(&topic.name),
         }
     }
@@ -72,7 +72,7 @@ impl Scope {
         let tenant = entry.as_ref().and_then(|entry| topic.tenant(entry));
         let is_own = self.tenant.is_none() || tenant == self.tenant.as_ref();
         match state.dead_letter(at).and_then(|dead| dead.run) {
-            Some(of) => state.runs.get(&of.run).is_some_and(|run| self.sees_run(state, run)),
+            Some(of) => state.runs.get(&of.run).is_some_and(|run| self.sees_run(state, &run)),
             None => is_own && self.sees_topic(state, topic),
         }
     }
@@ -142,7 +142,7 @@ impl Scope {
     }
 
     fn admit_run(&self, state: &State, id: &RunId) -> Result<(), Rejection> {
-        let is_seen = state.run(id).is_some_and(|run| self.sees_run(state, run));
+        let is_seen = state.run(id).is_some_and(|run| self.sees_run(state, &run));
         if is_seen { Ok(()) } else { Err(Rejection::UnknownRun(id.as_str().to_string())) }
     }
 

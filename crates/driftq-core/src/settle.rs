@@ -113,7 +113,7 @@ pub(crate) fn decide_ack(draft: &mut Draft<'_>, ack: Ack) -> Result<Reply, Rejec
             found.group.consumed.surplus(state.now, limits.consumed_key_window, limits.consumed_keys_max)
         }),
     }));
-    if let Some(run) = run {
+    if let Some(run) = &run {
         let result = ack.result.unwrap_or_else(|| b"null".to_vec());
         draft.run_event(run, lease.attempt, Event::Succeeded { result });
     }
@@ -210,7 +210,7 @@ fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, leas
         forget_acks: if dead.is_some() { surplus_memos(group, of, state) } else { 0 },
     })));
     let run = live_run(state, group, of.partition, of.offset);
-    if let Some(run) = run {
+    if let Some(run) = &run {
         let max_attempts = policy.max_attempts;
         let failed = Event::AttemptFailed { cause: failure.cause, failure: position, max_attempts };
         draft.run_event(run, lease.attempt, failed);
@@ -228,7 +228,7 @@ fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, leas
     let given_up =
         GivenUp { original, group: Some(group.name.clone()), reason, attempts: lease.attempt, history };
     let at = draft_dead_letter(draft, given_up);
-    if let Some(run) = run {
+    if let Some(run) = &run {
         draft.run_event(run, lease.attempt, Event::DeadLettered { reason, at, failure: Some(position) });
         draft.run_event(run, lease.attempt, Event::Failed { failure: Some(position) });
     }

@@ -7,9 +7,9 @@ use crate::packed::Packed;
 use crate::timers::Timers;
 use crate::{
     Group, GroupId, GroupName, Instant, KeyWindow, MessageOf, Millis, PartitionId, Position, Run, RunId,
-    RunNo, Table, Topic, TopicId, TopicName, WallTime,
+    RunNo, Runs, Table, Topic, TopicId, TopicKind, TopicName, WallTime,
 };
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{borrow::Cow, collections::BTreeSet};
 
 /// The broker's state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,13 +27,12 @@ pub struct State {
     /// Groups by incarnation.
     pub groups: Table<GroupId, Group>,
     /// Runs by ordinal.
-    pub runs: BTreeMap<RunNo, Run>,
+    pub runs: Runs,
     /// Live idempotency keys.
     pub keys: KeyWindow,
     /// Bounds in force; configuration, not a fact.
     pub limits: Limits,
     pub(crate) topic_names: Packed<TopicName, TopicId>,
-    pub(crate) run_ids: BTreeMap<RunId, RunNo>,
     pub(crate) dlq_topics: BTreeSet<TopicId>,
     pub(crate) timers: Timers,
     pub(crate) ids: Ids,
@@ -121,10 +120,13 @@ impl State {
         self.groups.get(&self.topic(topic)?.group(name)?)
     }
 
-    /// A run by id.
+    /// A run by id: its timeline has its name.
     #[must_use]
-    pub fn run(&self, id: &RunId) -> Option<&Run> {
-        self.runs.get(self.run_ids.get(id)?)
+    pub fn run(&self, id: &RunId) -> Option<Cow<'_, Run>> {
+        match self.topic(&TopicName::timeline(id))?.kind {
+            TopicKind::Timeline(no) => self.runs.get(&no).filter(|run| run.id == *id),
+            TopicKind::Plain | TopicKind::DeadLetters => None,
+        }
     }
 
     /// The group whose deliveries move a run, if it exists.
@@ -189,12 +191,6 @@ impl State {
         advance(&mut group.applied, position).then_some(group)
     }
 
-    /// The run that this record has not changed yet.
-    pub(crate) fn run_effect(&mut self, no: RunNo, position: Position) -> Option<&mut Run> {
-        let run = self.runs.get_mut(&no)?;
-        advance(&mut run.applied, position).then_some(run)
-    }
-
     /// Takes a topic in that has no lists yet.
     pub(crate) fn adopt_topic(&mut self, topic: Topic) {
         if topic.name.is_dead_letters() {
@@ -211,12 +207,6 @@ impl State {
             topic.groups.insert(group.name.clone(), group.id);
         }
         self.groups.insert(group.id, group);
-    }
-
-    /// Takes a run in, with all that is derived from it.
-    pub(crate) fn adopt_run(&mut self, run: Run) {
-        self.run_ids.insert(run.id.clone(), run.no);
-        self.runs.insert(run.no, run);
     }
 
     /// Lets the idle timer of a group look again one unused window after `from`.

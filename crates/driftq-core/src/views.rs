@@ -7,7 +7,7 @@ use crate::{
     DeadLetterState, Group, GroupName, MessageAt, Offset, PartitionId, Position, Run, RunNo, RunStatus,
     Scope, State, TenantId, TopicId, TopicName, WorkflowName,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::ops::Bound;
 
 /// How many entries a filtered page looks at.
@@ -55,17 +55,25 @@ pub struct Page<T, C> {
 impl State {
     /// Runs, newest first, below `before`.
     #[must_use]
-    pub fn runs_page(&self, filter: &RunFilter, before: Option<RunNo>, limit: usize) -> Page<&Run, RunNo> {
+    pub fn runs_page(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunNo>,
+        limit: usize,
+    ) -> Page<Cow<'_, Run>, RunNo> {
         let mut items = Vec::new();
         let mut last = None;
         let upper = before.unwrap_or(RunNo(u64::MAX));
-        for (looked, (no, run)) in self.runs.range(..upper).rev().enumerate() {
+        for (looked, (no, look)) in self.runs.range(..upper).rev().enumerate() {
             if items.len() >= limit || looked >= SCAN_MAX {
                 return Page { items, next: last };
             }
             last = Some(*no);
-            if matches(filter, run) && filter.scope.sees_run(self, run) {
-                items.push(run);
+            if look.is_wanted(filter) {
+                let run = look.run();
+                if filter.scope.sees_run(self, &run) {
+                    items.push(run);
+                }
             }
         }
         Page { items, next: None }
@@ -144,13 +152,6 @@ impl State {
             open.map(move |(offset, ())| MessageAt { topic, partition: id, offset: *offset })
         })
     }
-}
-
-fn matches(filter: &RunFilter, run: &Run) -> bool {
-    filter.status.is_none_or(|status| status == run.status)
-        && filter.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
-        && filter.tenant.as_ref().is_none_or(|tenant| run.tenant.as_ref() == Some(tenant))
-        && filter.tag.as_ref().is_none_or(|tag| run.tags.contains(tag))
 }
 
 fn wanted(filter: &DeadLetterFilter, dead: &DeadLetterState) -> bool {

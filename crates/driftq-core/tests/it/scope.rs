@@ -54,7 +54,7 @@ fn a_run_is_seen_by_its_tenant_and_the_topic_of_its_commands() {
         (true, Scope { run: Some(run.no), ..Scope::default() }),
         (false, Scope { run: Some(RunNo(run.no.0 + 1)), ..Scope::default() }),
     ] {
-        assert_eq!(scope.sees_run(&state, run), sees, "{scope:?}");
+        assert_eq!(scope.sees_run(&state, &run), sees, "{scope:?}");
         assert_eq!(scope.sees_topic(&state, timeline), sees, "a timeline is seen like its run: {scope:?}");
     }
 }

@@ -306,7 +306,7 @@ impl World {
             tags: Vec::new(),
         };
         if let Some(Reply::RunCreated { run, duplicate }) = self.ask(Command::CreateRun(Box::new(create))) {
-            let id = &self.state.runs[&run].id;
+            let id = self.state.runs.get(&run).expect("it was created").id.clone();
             let line = format!("{} {id}", if duplicate { "known" } else { "created" });
             self.tell(&line);
         }
@@ -316,7 +316,7 @@ impl World {
         let serial = line.number("lease");
         let run = self.state.run(&run_id(line.words[1]));
         let live = run.and_then(|run| {
-            let progress = self.state.group_of(run)?.progress(run.command.partition)?;
+            let progress = self.state.group_of(&run)?.progress(run.command.partition)?;
             match progress.pending_at(run.command.offset)? {
                 Pending::Leased(lease) => Some(lease.id),
                 Pending::Waiting(_) => None,

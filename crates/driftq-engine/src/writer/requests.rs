@@ -214,14 +214,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     }
 
     pub(super) fn follow(&mut self, follower: Follower) {
-        let found = self.state.run(&follower.run);
-        let Some(run) = found else {
-            let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
-            self.answer(follower.respond, Err(unknown.into()));
-            return;
-        };
-        let topic = run.timeline;
-        let piece = timeline(&self.state, run, follower.after, follower.max, follower.bytes_max);
+        let run = self.state.run(&follower.run);
+        let piece =
+            run.and_then(|run| timeline(&self.state, &run, follower.after, follower.max, follower.bytes_max));
         let Some(piece) = piece else {
             let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
             self.answer(follower.respond, Err(unknown.into()));
@@ -231,24 +226,25 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         if has_answer || self.inbox.phase() != Phase::Ready {
             self.answer(follower.respond, Ok(piece));
         } else {
-            self.waiters.follow(topic, follower);
+            self.waiters.follow(piece.topic, follower);
         }
     }
 
     fn run_end(&mut self, run: &driftq_core::RunId, wait: Millis, respond: Respond<()>) {
-        match self.state.run(run) {
+        let found = self.state.run(run).map(|run| (run.no, run.status));
+        match found {
             None => {
                 let unknown = Rejection::UnknownRun(run.as_str().to_owned());
                 self.answer(respond, Err(unknown.into()));
             }
-            Some(found)
-                if found.status.is_terminal() || wait == Millis(0) || self.inbox.phase() != Phase::Ready =>
+            Some((_, status))
+                if status.is_terminal() || wait == Millis(0) || self.inbox.phase() != Phase::Ready =>
             {
                 self.answer(respond, Ok(()));
             }
-            Some(found) => {
+            Some((no, _)) => {
                 let until = self.clock.monotonic() + Duration::from_millis(wait.0);
-                self.waiters.await_end(found.no, until, respond);
+                self.waiters.await_end(no, until, respond);
             }
         }
     }

@@ -156,7 +156,7 @@ async fn admit_path(parts: &mut Parts, app: &App, scope: Scope) -> Result<(), Pr
     if has("run_id") {
         let Ok(RunParam(id)) = RunParam::from_request_parts(parts, app).await else { return Ok(()) };
         let asked = id.clone();
-        let is_hidden = move |state: &driftq_core::State| Some(!scope.sees_run(state, state.run(&asked)?));
+        let is_hidden = move |state: &driftq_core::State| Some(!scope.sees_run(state, &*state.run(&asked)?));
         let is_hidden = broker.look(is_hidden).await?.unwrap_or(false);
         return if is_hidden { Err(runs::unknown(&id)) } else { Ok(()) };
     }

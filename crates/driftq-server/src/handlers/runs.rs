@@ -36,7 +36,7 @@ pub(crate) async fn start(
 ) -> Result<Answer<StartRunResponse>, Problem> {
     let create = convert::runs::start(asked, key.as_deref(), app.config.max_message_bytes, broker.tenant())?;
     let (no, is_repeat) = broker.create_run(create).await?;
-    let seen = broker.look(move |state| state.runs.get(&no).map(|run| Seen::of(state, run))).await?;
+    let seen = broker.look(move |state| state.runs.get(&no).map(|run| Seen::of(state, &run))).await?;
     let seen = seen.ok_or_else(|| Problem::internal("the run is gone"))?;
     Ok(Answer(if is_repeat { StatusCode::OK } else { StatusCode::CREATED }, runs::started(&seen)))
 }
@@ -52,7 +52,7 @@ pub(crate) async fn list(
     let look = move |state: &driftq_core::State| {
         let page = state.runs_page(&filter, before, limit);
         let next_cursor = page.next.map(|next| next.to_string());
-        RunPage { runs: page.items.into_iter().map(runs::summary).collect(), next_cursor }
+        RunPage { runs: page.items.iter().map(|run| runs::summary(run)).collect(), next_cursor }
     };
     Ok(ok(broker.look(look).await?))
 }
@@ -180,7 +180,7 @@ pub(crate) struct Nothing {}
 /// A run as it is now, or a 404.
 pub(crate) async fn seen(broker: &Broker, run_id: &RunId) -> Result<Seen, Problem> {
     let asked = run_id.clone();
-    let seen = broker.look(move |state| state.run(&asked).map(|run| Seen::of(state, run))).await?;
+    let seen = broker.look(move |state| state.run(&asked).map(|run| Seen::of(state, &run))).await?;
     seen.ok_or_else(|| unknown(run_id))
 }
 

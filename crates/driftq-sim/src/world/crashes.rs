@@ -239,7 +239,7 @@ fn difference(one: &State, other: &State) -> String {
         }
     }
     for (no, run) in &one.runs {
-        if other.runs.get(no) != Some(run) {
+        if other.runs.get(no).as_ref() != Some(&run) {
             return format!("run {run:?} and {:?}", other.runs.get(no));
         }
     }
