@@ -6,6 +6,7 @@ use driftq_client::{
     EventsFrom, TimelineItem,
     api::{
         Fields, NewEvent, PostEventsRequest, ReplayRequest, RetryPolicyRequest, RunContext, StartRunRequest,
+        StepRequest,
     },
     json,
 };
@@ -181,12 +182,11 @@ async fn event(work: &Work, context: &RunContext) {
 
 async fn step(work: &Work, context: &RunContext, name: &str) {
     let Ok(output) = json(&object!({ "by": work.held.lease })) else { return };
-    let (run, lease) = (context.run_id.as_str(), work.held.lease.as_str());
-    let outcome = work.scene.ask(
-        STEP_TRIES,
-        || {},
-        async |client| client.complete_step(run, name, lease, output.clone()).await,
-    );
+    let run = context.run_id.as_str();
+    let request =
+        StepRequest { lease_id: Some(work.held.lease.clone()), output: Some(output), duration_ms: None };
+    let outcome =
+        work.scene.ask(STEP_TRIES, || {}, async |client| client.complete_step(run, name, &request).await);
     if let Outcome::Answered(answer) = outcome.await
         && answer.stored
     {

@@ -10,6 +10,15 @@ pub(crate) fn json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// Reads a field that is there as `Some`, and its `null` as `Some(None)`: in a merge patch both mean something.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
 /// Reads a query flag: `1`, `true` or nothing after the name is yes, `0` or `false` is no.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -11,11 +11,15 @@ pub mod dead_letters;
 pub mod dev;
 pub mod error;
 pub mod events;
+pub mod groups;
 pub mod health;
+pub mod messages;
 pub mod produce;
 pub mod redrive_jobs;
 pub mod runs;
 pub mod settle;
+pub mod stats;
+pub mod topic_settings;
 pub mod topics;
 
 mod absent;
@@ -43,7 +47,15 @@ pub use events::{
     BrokerEvent, DeadLetterAddress, EventPage, EventQuery, EventUntil, Fields, NewEvent, PostEventsRequest,
     PostEventsResponse, RunEvent, TimelineReset, TimelineResetReason,
 };
+pub use groups::{
+    DeleteGroupQuery, GroupListQuery, GroupPage, GroupSummary, SeekPartition, SeekQuery, SeekRequest,
+    SeekResponse, SeekTo,
+};
 pub use health::{Health, Readiness, ReadyState, Recovery, Version};
+pub use messages::{
+    ExplainCode, ExplainQuery, ExplainState, ExplainedDeadLetter, ExplainedLease, Explanation, RetryNowQuery,
+    RetryNowRequest, RetryNowResponse, RetryNowWas,
+};
 pub use produce::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
 pub use redrive_jobs::{
     RedriveDryRun, RedriveJob, RedriveJobAct, RedriveJobFilter, RedriveJobListQuery, RedriveJobPage,
@@ -58,6 +70,11 @@ pub use runs::{
 pub use serde_json::value::RawValue;
 pub use settle::{
     AckQuery, AckRequest, ExtendQuery, ExtendRequest, ExtendResponse, NackQuery, NackRequest, WholeMessage,
+};
+pub use stats::{LogStats, RunCounts, Stats};
+pub use topic_settings::{
+    DeleteTopicQuery, PatchTopicRequest, Retention, RetentionPatch, RetryPolicyPatch, RoutingPatch,
+    TopicSettings,
 };
 pub use topics::{
     BrowsePage, BrowseQuery, BrowsedMessage, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse,

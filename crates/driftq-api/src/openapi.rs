@@ -1,11 +1,11 @@
 //! The schemas that no derive can know: objects with fields of their own.
 
 use utoipa::openapi::{
-    ObjectBuilder, RefOr, Schema,
+    ObjectBuilder, OneOfBuilder, RefOr, Schema,
     schema::{AdditionalProperties, Type},
 };
 
-use crate::{ErrorCode, NewEvent, RunEvent};
+use crate::{ErrorCode, NewEvent, RunEvent, SeekTo};
 
 fn integer(minimum: i32) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(minimum))
@@ -61,3 +61,29 @@ impl utoipa::PartialSchema for NewEvent {
 }
 
 impl utoipa::ToSchema for NewEvent {}
+
+impl utoipa::PartialSchema for SeekTo {
+    fn schema() -> RefOr<Schema> {
+        let object = || {
+            ObjectBuilder::new()
+                .schema_type(Type::Object)
+                .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        };
+        let offset = object()
+            .property("partition", integer(0).description(Some("The partition.")))
+            .property("offset", integer(0).description(Some("The first offset that is read again.")))
+            .required("partition")
+            .required("offset");
+        let time = object()
+            .property("time_ms", integer(0).description(Some("Epoch milliseconds.")))
+            .required("time_ms");
+        OneOfBuilder::new()
+            .description(Some("Where a group reads on."))
+            .item(string().enum_values(Some(["earliest", "latest"])))
+            .item(offset)
+            .item(time)
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for SeekTo {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Envelope, absent};
+use crate::{Envelope, RetentionPatch, RetryPolicyPatch, RoutingPatch, TopicSettings, absent};
 
 /// `POST /v1/topics` as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -18,6 +18,25 @@ pub struct CreateTopicRequest {
     /// How many partitions; absent or 0 is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<u32>,
+    /// How a message is retried that says nothing about it. This setting and those below are used only when the
+    /// topic is made now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<RetryPolicyPatch>,
+    /// How long an idempotency key counts, in milliseconds; 0 is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_window_ms: Option<u64>,
+    /// Messages of a partition that live groups may leave unsettled; 0 is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_max_messages: Option<u64>,
+    /// Bytes of a partition that live groups may leave unsettled; 0 is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition_max_bytes: Option<u64>,
+    /// How long messages are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionPatch>,
+    /// The mark that its messages are handed out with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingPatch>,
 }
 
 /// `POST /v1/topics` as a query.
@@ -32,7 +51,7 @@ pub struct CreateTopicQuery {
 
 impl From<CreateTopicQuery> for CreateTopicRequest {
     fn from(query: CreateTopicQuery) -> Self {
-        Self { name: query.name, partitions: query.partitions }
+        Self { name: query.name, partitions: query.partitions, ..Self::default() }
     }
 }
 
@@ -114,6 +133,15 @@ pub struct Topic {
     pub partitions: Vec<TopicPartition>,
     /// Every group, sorted by name.
     pub groups: Vec<TopicGroup>,
+    /// What it was told itself.
+    #[serde(default)]
+    pub settings: TopicSettings,
+    /// What is in force: its own settings, else its pattern's, else the server's.
+    #[serde(default)]
+    pub effective: TopicSettings,
+    /// The pattern of the server's configuration that fits its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
 }
 
 /// One partition of a topic.

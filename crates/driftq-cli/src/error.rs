@@ -13,6 +13,9 @@ pub(crate) enum CliError {
     /// The command line asks for something that makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// The person at the terminal said no.
+    #[error("nothing was done")]
+    Declined,
     /// Something given could not be read.
     #[error("{what} cannot be read: {error}")]
     Input {
@@ -32,9 +35,12 @@ impl CliError {
         match self {
             Self::Usage(_)
             | Self::Client(
-                ClientError::BadUrl { .. } | ClientError::BadToken | ClientError::BadCertificate { .. },
+                ClientError::BadUrl { .. }
+                | ClientError::BadToken
+                | ClientError::BadActor
+                | ClientError::BadCertificate { .. },
             ) => ExitCode::from(2),
-            Self::Client(_) | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
+            Self::Client(_) | Self::Declined | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }

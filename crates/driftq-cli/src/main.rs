@@ -6,8 +6,11 @@
 
 mod args;
 mod commands;
+mod confirm;
+mod editor;
 mod error;
 mod output;
+mod pages;
 mod text;
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
@@ -33,6 +36,8 @@ const PROMPT_RETRY: Retry = Retry {
 struct Context {
     client: Client,
     output: Output,
+    /// What cannot be undone is done without asking.
+    yes: bool,
 }
 
 /// How a command ended that did all it was asked.
@@ -60,7 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Outcome, CliError> {
-    let context = Context { client: client(&cli.global)?, output: Output::new(cli.global.json) };
+    let output = Output::new(cli.global.json);
+    let context = Context { client: client(&cli.global)?, output, yes: cli.global.yes };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -78,6 +84,13 @@ fn client(global: &Global) -> Result<Client, CliError> {
     }
     if let Some(token) = global.token.as_deref().filter(|token| !token.trim().is_empty()) {
         builder = builder.token(token);
+    }
+    if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.as_os_str().is_empty()) {
+        builder = builder.ca_certificate(file);
+    }
+    let user = || ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    if let Some(actor) = global.actor.clone().or_else(user) {
+        builder = builder.actor(actor);
     }
     Ok(builder.build()?)
 }

@@ -32,6 +32,8 @@ pub(crate) enum Tone {
     Busy,
     /// Of less interest.
     Quiet,
+    /// A heading.
+    Strong,
     /// Neither.
     Plain,
 }
@@ -69,6 +71,11 @@ impl Output {
         self.json
     }
 
+    /// Whether a person looks at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// One JSON value on one line.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), CliError> {
         let line = serde_json::to_string(value).map_err(|error| CliError::Output(error.into()))?;
@@ -99,6 +106,15 @@ impl Output {
         headings: [&'static str; N],
         rows: impl IntoIterator<Item = [Word; N]>,
     ) -> Result<(), CliError> {
+        self.columns(headings.map(str::to_owned), rows)
+    }
+
+    /// The same with headings of the moment.
+    pub(crate) fn columns<const N: usize>(
+        &self,
+        headings: [String; N],
+        rows: impl IntoIterator<Item = [Word; N]>,
+    ) -> Result<(), CliError> {
         if self.json {
             return Ok(());
         }
@@ -117,6 +133,12 @@ impl Output {
     /// An empty line between two parts, for people.
     pub(crate) fn gap(&self) -> Result<(), CliError> {
         self.write("")
+    }
+
+    /// Text that a program reads, as it is.
+    pub(crate) fn script(&self, text: &[u8]) -> Result<(), CliError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text).and_then(|()| stdout.flush()).map_err(CliError::Output)
     }
 
     /// Talk: something to know that is no data.
@@ -159,6 +181,7 @@ impl Output {
             Tone::Bad => cell.fg(Color::Red),
             Tone::Busy => cell.fg(Color::Yellow),
             Tone::Quiet => cell.add_attribute(Attribute::Dim),
+            Tone::Strong => cell.add_attribute(Attribute::Bold),
             Tone::Plain => cell,
         }
     }
@@ -169,6 +192,7 @@ impl Output {
             Tone::Bad => "31",
             Tone::Busy => "33",
             Tone::Quiet => "2",
+            Tone::Strong => "1",
             Tone::Plain => return word.text.clone(),
         };
         if self.color { format!("\u{1b}[{code}m{}\u{1b}[0m", word.text) } else { word.text.clone() }

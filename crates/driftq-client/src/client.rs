@@ -1,9 +1,8 @@
 //! The client: where the server is, and how one request travels.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use driftq_api::{Health, RawValue, Readiness, Version};
+use driftq_api::{Health, RawValue, Readiness, Stats, Version};
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
     header::{self, HeaderMap, HeaderValue},
@@ -25,6 +24,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long an answer may take, beyond what the request itself asks the server to wait.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(30);
 
+/// However short a lease is, its renewal has so long.
+const TWIN_PATIENCE_MIN: Duration = Duration::from_millis(200);
+
 /// A connection pool to one server. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -32,16 +34,30 @@ pub struct Client {
     base: Url,
     request_retry: Retry,
     stream_retry: Retry,
+    answer_time: Duration,
+    /// What it was made of, to make another one with connections of its own.
+    recipe: Arc<ClientBuilder>,
 }
 
 /// What a [`Client`] is made of.
 #[derive(Clone, Debug, Default)]
 pub struct ClientBuilder {
     url: Option<String>,
-    token: Option<String>,
+    token: Option<Secret>,
+    actor: Option<String>,
     ca_certificate: Option<PathBuf>,
     request_retry: Option<Retry>,
     stream_retry: Option<Retry>,
+}
+
+/// A token that no log shows.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
 }
 
 /// Whether a request may be sent again when nobody knows what became of the first one.
@@ -116,6 +132,37 @@ impl Client {
         self.get(&["version"], &()).await
     }
 
+    /// Whether an address is on its server.
+    pub(crate) fn is_at(&self, url: &Url) -> bool {
+        self.base.origin() == url.origin()
+    }
+
+    /// What it was made of.
+    pub(crate) fn recipe(&self) -> &ClientBuilder {
+        &self.recipe
+    }
+
+    /// Its connections.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// The same with connections of its own, for another event loop; a request is sent once, and has
+    /// `patience` for its answer.
+    pub(crate) fn twin(&self, patience: Duration) -> Result<Self, ClientError> {
+        let twin = ClientBuilder::clone(&self.recipe).request_retry(Retry::NEVER).build()?;
+        Ok(Self { answer_time: patience.clamp(TWIN_PATIENCE_MIN, ANSWER_TIME), ..twin })
+    }
+
+    /// What the server counts: `GET /v1/stats`.
+    ///
+    /// # Errors
+    ///
+    /// As every request: see [`ClientError`].
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        self.get(&["stats"], &()).await
+    }
+
     /// How streams are connected again.
     pub(crate) fn stream_retry(&self) -> &Retry {
         &self.stream_retry
@@ -157,7 +204,7 @@ impl Client {
         repeat: Repeat,
     ) -> Result<T, ClientError> {
         let url = self.address(path)?;
-        let request = self.http.request(method, url.clone()).json(body).timeout(ANSWER_TIME);
+        let request = self.http.request(method, url.clone()).json(body).timeout(self.answer_time);
         let answer = self.send(request, &url, repeat).await?;
         read(&url, answer).await
     }
@@ -170,8 +217,15 @@ impl Client {
         repeat: Repeat,
     ) -> Result<(), ClientError> {
         let url = self.address(path)?;
-        let request = self.http.post(url.clone()).json(body).timeout(ANSWER_TIME);
+        let request = self.http.post(url.clone()).json(body).timeout(self.answer_time);
         self.send(request, &url, repeat).await.map(drop)
+    }
+
+    /// Removes something; that has no answer but its success.
+    pub(crate) async fn remove(&self, path: &[&str], query: &impl Serialize) -> Result<(), ClientError> {
+        let url = self.address(path)?;
+        let request = self.http.delete(url.clone()).query(query).timeout(self.answer_time);
+        self.send(request, &url, Repeat::OnlyIfRefused).await.map(drop)
     }
 
     /// Asks for something that is done once per `key`.
@@ -183,7 +237,7 @@ impl Client {
     ) -> Result<T, ClientError> {
         let url = self.address(path)?;
         let request =
-            self.http.post(url.clone()).header("idempotency-key", key).json(body).timeout(ANSWER_TIME);
+            self.http.post(url.clone()).header("idempotency-key", key).json(body).timeout(self.answer_time);
         let answer = self.send(request, &url, Repeat::Harmless).await?;
         read(&url, answer).await
     }
@@ -254,7 +308,7 @@ impl ClientBuilder {
     pub fn from_env(mut self) -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         self.url = self.url.or_else(|| set("DRIFTQ_HTTP_URL"));
-        self.token = self.token.or_else(|| set("DRIFTQ_TOKEN"));
+        self.token = self.token.or_else(|| set("DRIFTQ_TOKEN").map(Secret));
         self.ca_certificate = self.ca_certificate.or_else(|| set("DRIFTQ_CA_CERT").map(PathBuf::from));
         self
     }
@@ -269,8 +323,20 @@ impl ClientBuilder {
     /// The token that is sent with every request.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(Secret(token.into()));
         self
+    }
+
+    /// Who does what this client does, for the server's books; a token's own name counts for more.
+    #[must_use]
+    pub fn actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
+    /// The same without a token and a name.
+    pub(crate) fn without_identity(self) -> Self {
+        Self { token: None, actor: None, ..self }
     }
 
     /// The certificates, in PEM, that vouch for an `https` server; without them those of the system do.
@@ -302,11 +368,17 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, ClientError> {
         let base = parse_base(self.url.as_deref().unwrap_or(DEFAULT_URL))?;
         let mut headers = HeaderMap::new();
-        if let Some(token) = self.token {
+        if let Some(Secret(token)) = &self.token {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
                 .map_err(|_| ClientError::BadToken)?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
+        }
+        if let Some(actor) = self.actor.as_deref().map(str::trim).filter(|actor| !actor.is_empty()) {
+            let value = HeaderValue::from_str(actor)
+                .or_else(|_| HeaderValue::from_bytes(actor.as_bytes()))
+                .map_err(|_| ClientError::BadActor)?;
+            headers.insert("x-driftq-actor", value);
         }
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIME)
@@ -324,6 +396,8 @@ impl ClientBuilder {
             base,
             request_retry: self.request_retry.unwrap_or(Retry::REQUEST),
             stream_retry: self.stream_retry.unwrap_or(Retry::STREAM),
+            answer_time: ANSWER_TIME,
+            recipe: Arc::new(self),
         })
     }
 }

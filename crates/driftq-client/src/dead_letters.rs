@@ -1,7 +1,10 @@
 //! Dead letters.
 
+use std::fmt;
+
 use driftq_api::{
-    DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DiscardRequest, DiscardResponse, RedriveRequest,
+    DeadLetter, DeadLetterAddress, DeadLetterDetail, DeadLetterDiff, DeadLetterDiffQuery, DeadLetterPage,
+    DeadLetterQuery, DiscardRequest, DiscardResponse, FingerprintPage, FingerprintQuery, RedriveRequest,
     RedriveResponse,
 };
 use reqwest::Method;
@@ -9,7 +12,7 @@ use reqwest::Method;
 use crate::{Client, ClientError, client::Repeat, messages::new_key};
 
 /// Which dead letter: where it lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeadLetterId {
     /// Its own topic, `dlq.…`.
     pub topic: String,
@@ -17,6 +20,24 @@ pub struct DeadLetterId {
     pub partition: u32,
     /// Its offset.
     pub offset: u64,
+}
+
+impl fmt::Display for DeadLetterId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+impl From<&DeadLetter> for DeadLetterId {
+    fn from(letter: &DeadLetter) -> Self {
+        Self { topic: letter.topic.clone(), partition: letter.partition, offset: letter.offset }
+    }
+}
+
+impl From<DeadLetterAddress> for DeadLetterId {
+    fn from(address: DeadLetterAddress) -> Self {
+        Self { topic: address.topic, partition: address.partition, offset: address.offset }
+    }
 }
 
 impl Client {
@@ -37,6 +58,30 @@ impl Client {
     pub async fn dead_letter(&self, id: &DeadLetterId) -> Result<DeadLetterDetail, ClientError> {
         let (partition, offset) = (id.partition.to_string(), id.offset.to_string());
         self.get(&["dlq", &id.topic, &partition, &offset], &()).await
+    }
+
+    /// Open dead letters by what went wrong, the most frequent first: `GET /v1/dlq/fingerprints`.
+    ///
+    /// # Errors
+    ///
+    /// As every request: see [`ClientError`].
+    pub async fn fingerprints(&self, query: &FingerprintQuery) -> Result<FingerprintPage, ClientError> {
+        self.get(&["dlq", "fingerprints"], query).await
+    }
+
+    /// What differs between two attempts, by default the first and the newest:
+    /// `GET /v1/dlq/{topic}/{partition}/{offset}/diff`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` for an unknown dead letter or attempt.
+    pub async fn dead_letter_diff(
+        &self,
+        id: &DeadLetterId,
+        query: &DeadLetterDiffQuery,
+    ) -> Result<DeadLetterDiff, ClientError> {
+        let (partition, offset) = (id.partition.to_string(), id.offset.to_string());
+        self.get(&["dlq", &id.topic, &partition, &offset, "diff"], query).await
     }
 
     /// Produces a dead letter anew, or replays its run: `POST …/redrive`, done once however often it is sent.

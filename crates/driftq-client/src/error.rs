@@ -54,6 +54,9 @@ pub enum ClientError {
     /// A token with characters no header can carry.
     #[error("the token has characters that no header can carry")]
     BadToken,
+    /// An actor with characters no header can carry.
+    #[error("the actor has characters that no header can carry")]
+    BadActor,
     /// The certificates that should vouch for the server cannot be used.
     #[error("the certificates in {file} cannot be used: {cause}")]
     BadCertificate {
@@ -116,6 +119,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadActor
             | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => None,
@@ -143,6 +147,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadActor
             | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => false,
@@ -165,6 +170,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadActor
             | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => false,

@@ -42,6 +42,26 @@ pub enum TimelineItem {
     Reset(TimelineReset),
 }
 
+impl TimelineItem {
+    /// What happened; a reset is a `timeline.reset`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Event(event) => &event.kind,
+            Self::Reset(reset) => &reset.kind,
+        }
+    }
+
+    /// The event, unless it is a reset.
+    #[must_use]
+    pub fn event(&self) -> Option<&RunEvent> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Reset(_) => None,
+        }
+    }
+}
+
 /// The events of a run.
 pub struct EventStream {
     items: Pin<Box<dyn Stream<Item = Result<TimelineItem, ClientError>> + Send>>,

@@ -20,23 +20,39 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Where to go on: a [`Worker`] runs workflows and handlers; [`Client::start`] starts a run and gives a
+//! [`RunHandle`] to follow it; [`Client::deliveries`] is a stream of messages with typed values;
+//! [`Client::dead_letters`], [`Client::fingerprints`] and [`Client::start_redrive_job`] mend what failed. The
+//! programs in `examples/` do all of that and run in the tests.
 
+mod broker_events;
 mod client;
 mod consume;
 mod dead_letters;
+mod delivery;
 mod error;
 mod events;
+mod groups;
 mod lines;
 mod messages;
+mod probe;
+mod redrive_jobs;
 mod retry;
+mod run_handle;
 mod runs;
 mod tls;
 mod topics;
+mod worker;
 
 pub use client::{Client, ClientBuilder, DEFAULT_URL, json};
 pub use consume::ConsumeStream;
 pub use dead_letters::DeadLetterId;
+pub use delivery::{Deliveries, Delivery, DeliveryError};
 pub use driftq_api as api;
 pub use error::{ClientError, Refusal};
 pub use events::{EventStream, EventsFrom, TimelineItem};
+pub use probe::{Piece, Probe};
 pub use retry::Retry;
+pub use run_handle::{RunError, RunHandle};
+pub use worker::{LeaseLost, WorkError, Worker, WorkerError, WorkflowRun};

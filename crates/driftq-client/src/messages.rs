@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use driftq_api::{
-    AckRequest, BatchRequest, BatchResponse, ConsumeItem, ConsumeMode, ConsumeRequest, ExtendRequest,
-    ExtendResponse, NackRequest, ProduceRequest, ProduceResponse,
+    AckRequest, BatchRequest, BatchResponse, ConsumeItem, ConsumeMode, ConsumeRequest, ExplainQuery,
+    Explanation, ExtendRequest, ExtendResponse, NackRequest, ProduceRequest, ProduceResponse,
+    RetryNowRequest, RetryNowResponse,
 };
 use reqwest::Method;
 
@@ -89,6 +90,24 @@ impl Client {
     /// `FAILED_PRECONDITION` when the lease is lost, with the reason `cancelled` when its run was stopped.
     pub async fn extend(&self, request: &ExtendRequest) -> Result<ExtendResponse, ClientError> {
         self.call(Method::POST, &["extend"], request, Repeat::Harmless).await
+    }
+
+    /// Ends a message's backoff or delay now: `POST /v1/retry-now`. A repeat finds it due already.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` for an unknown message; `FAILED_PRECONDITION` when it is leased or settled, which it says.
+    pub async fn retry_now(&self, request: &RetryNowRequest) -> Result<RetryNowResponse, ClientError> {
+        self.call(Method::POST, &["retry-now"], request, Repeat::Harmless).await
+    }
+
+    /// Why a message, or a run's command, is not running: `GET /v1/explain`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` for an unknown message or run.
+    pub async fn explain(&self, query: &ExplainQuery) -> Result<Explanation, ClientError> {
+        self.get(&["explain"], query).await
     }
 }
 

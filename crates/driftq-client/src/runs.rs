@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use driftq_api::{
-    CancelRunResponse, EventPage, EventQuery, PostEventsRequest, PostEventsResponse, RawValue, ReplayRequest,
-    ReplayResponse, Run, RunDeadLetter, RunDeadLetterQuery, RunListQuery, RunPage, RunQuery, StartRunRequest,
+    CancelRunResponse, EventPage, EventQuery, PostEventsRequest, PostEventsResponse, ReplayRequest,
+    ReplayResponse, Run, RunAttemptPage, RunAttemptQuery, RunDeadLetter, RunDeadLetterQuery, RunDiff,
+    RunDiffQuery, RunListQuery, RunPage, RunQuery, RunTokenRequest, RunTokenResponse, StartRunRequest,
     StartRunResponse, StepPage, StepRequest, StepResponse,
 };
 use reqwest::Method;
@@ -123,12 +124,47 @@ impl Client {
         &self,
         run_id: &str,
         step: &str,
-        lease_id: &str,
-        output: Box<RawValue>,
+        request: &StepRequest,
     ) -> Result<StepResponse, ClientError> {
-        let body =
-            StepRequest { lease_id: Some(lease_id.to_owned()), output: Some(output), duration_ms: None };
-        self.call(Method::PUT, &["runs", run_id, "steps", step], &body, Repeat::Harmless).await
+        self.call(Method::PUT, &["runs", run_id, "steps", step], request, Repeat::Harmless).await
+    }
+
+    /// Makes a token that only reads this run, for a browser: `POST /v1/runs/{run_id}/token`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when there is no such run; `INVALID_ARGUMENT` when a token is not good for so long.
+    pub async fn run_token(
+        &self,
+        run_id: &str,
+        ttl: Option<Duration>,
+    ) -> Result<RunTokenResponse, ClientError> {
+        let ttl_ms = ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let request = RunTokenRequest { ttl_ms };
+        self.call(Method::POST, &["runs", run_id, "token"], &request, Repeat::Harmless).await
+    }
+
+    /// A page of a run's attempts, over all its replays: `GET /v1/runs/{run_id}/attempts`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when there is no such run.
+    pub async fn run_attempts(
+        &self,
+        run_id: &str,
+        query: &RunAttemptQuery,
+    ) -> Result<RunAttemptPage, ClientError> {
+        self.get(&["runs", run_id, "attempts"], query).await
+    }
+
+    /// What differs between two attempts, by default the newest failed and the newest:
+    /// `GET /v1/runs/{run_id}/diff`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` for an unknown run or attempt.
+    pub async fn run_diff(&self, run_id: &str, query: &RunDiffQuery) -> Result<RunDiff, ClientError> {
+        self.get(&["runs", run_id, "diff"], query).await
     }
 
     /// The dead letter of a run: `GET /v1/runs/{run_id}/dlq`.

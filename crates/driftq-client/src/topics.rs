@@ -1,8 +1,8 @@
 //! Topics.
 
 use driftq_api::{
-    BrowsePage, BrowseQuery, CreateTopicRequest, CreateTopicResponse, Topic, TopicDetailPage, TopicList,
-    TopicListQuery,
+    BrowsePage, BrowseQuery, CreateTopicRequest, CreateTopicResponse, DeleteTopicQuery, PatchTopicRequest,
+    Topic, TopicDetailPage, TopicList, TopicListQuery,
 };
 use reqwest::Method;
 
@@ -19,8 +19,39 @@ impl Client {
         name: &str,
         partitions: Option<u32>,
     ) -> Result<CreateTopicResponse, ClientError> {
-        let body = CreateTopicRequest { name: Some(name.to_owned()), partitions };
-        self.call(Method::POST, &["topics"], &body, Repeat::Harmless).await
+        let body = CreateTopicRequest { name: Some(name.to_owned()), partitions, ..Default::default() };
+        self.create_topic_with(&body).await
+    }
+
+    /// The same with settings of its own, which count only if it is made now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::create_topic`]; `INVALID_ARGUMENT` for a setting that cannot be honoured.
+    pub async fn create_topic_with(
+        &self,
+        request: &CreateTopicRequest,
+    ) -> Result<CreateTopicResponse, ClientError> {
+        self.call(Method::POST, &["topics"], request, Repeat::Harmless).await
+    }
+
+    /// Changes a topic's settings, `Some(None)` back to the default: `PATCH /v1/topics/{topic}`.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when there is none; `INVALID_ARGUMENT` for a setting that cannot be honoured.
+    pub async fn change_topic(&self, name: &str, patch: &PatchTopicRequest) -> Result<Topic, ClientError> {
+        self.call(Method::PATCH, &["topics", name], patch, Repeat::Harmless).await
+    }
+
+    /// Deletes a topic with its messages and groups: `DELETE /v1/topics/{topic}`. It is not repeated after a
+    /// broken connection, because that could delete another one of that name.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when there is none; `FAILED_PRECONDITION` when open runs need it.
+    pub async fn delete_topic(&self, name: &str, reason: Option<&str>) -> Result<(), ClientError> {
+        self.remove(&["topics", name], &DeleteTopicQuery { reason: reason.map(str::to_owned) }).await
     }
 
     /// A page of topics' names: `GET /v1/topics`.

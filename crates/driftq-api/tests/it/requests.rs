@@ -1,8 +1,8 @@
 //! Requests: what they refuse, what they ignore, what they keep as it is.
 
 use driftq_api::{
-    AckRequest, ConsumeItem, ConsumeQuery, ConsumeRequest, NackQuery, NackRequest, ProduceRequest,
-    RedriveResponse, ReplayRequest, TopicListQuery,
+    AckRequest, ConsumeItem, ConsumeQuery, ConsumeRequest, NackQuery, NackRequest, PatchTopicRequest,
+    ProduceRequest, RedriveResponse, ReplayRequest, SeekRequest, SeekTo, TopicListQuery,
 };
 use expect_test::{Expect, expect};
 use serde::{Deserialize, Serialize};
@@ -119,4 +119,46 @@ fn the_two_answers_of_a_redrive_differ_by_their_status() {
     let message = r#"{"status":"redriven","topic":"t","partition":0,"offset":4,"message_id":"m"}"#;
     assert_eq!(again::<RedriveResponse>(run), run);
     assert_eq!(again::<RedriveResponse>(message), message);
+}
+
+#[test]
+fn a_seek_goes_to_a_word_a_place_or_a_time_and_nothing_else() {
+    let to = |body: &str| serde_json::from_str::<SeekTo>(body);
+    assert_eq!(to(r#""earliest""#).ok(), Some(SeekTo::Earliest));
+    assert_eq!(to(r#""latest""#).ok(), Some(SeekTo::Latest));
+    let place = SeekTo::Offset { partition: 2, offset: 9 };
+    assert_eq!(to(r#"{"partition":2,"offset":9}"#).ok(), Some(place));
+    assert_eq!(to(r#"{"time_ms":7}"#).ok(), Some(SeekTo::Time { time_ms: 7 }));
+    assert_eq!(serde_json::to_string(&place).ok().as_deref(), Some(r#"{"partition":2,"offset":9}"#));
+    refusal::<SeekRequest>(
+        r#"{"to":"middle"}"#,
+        expect![[
+            r#"invalid value: string "middle", expected `earliest`, `latest`, {"partition","offset"} or {"time_ms"} at line 1 column 14"#
+        ]],
+    );
+    refusal::<SeekRequest>(
+        r#"{"to":{"offset":1}}"#,
+        expect![[
+            r#"invalid value: map, expected `earliest`, `latest`, {"partition","offset"} or {"time_ms"} at line 1 column 18"#
+        ]],
+    );
+    refusal::<SeekRequest>(
+        r#"{"to":{"partition":1,"offset":1,"at":2}}"#,
+        expect!["unknown field `at`, expected one of `partition`, `offset`, `time_ms` at line 1 column 36"],
+    );
+}
+
+#[test]
+fn a_patch_tells_null_from_absent_at_every_depth() {
+    let body = r#"{"retry_policy":{"max_attempts":3,"backoff_ms":null},"idempotency_window_ms":null,"routing":{"meta":{"a":null,"b":"c"}}}"#;
+    assert_eq!(again::<PatchTopicRequest>(body), body);
+    let patch: PatchTopicRequest = serde_json::from_str(body).expect("it is a patch");
+    assert_eq!(patch.idempotency_window_ms, Some(None));
+    assert_eq!(patch.partition_max_bytes, None);
+    refusal::<PatchTopicRequest>(
+        r#"{"retention":{"days":1}}"#,
+        expect![
+            "unknown field `days`, expected one of `age_ms`, `bytes`, `dead_letter_age_ms` at line 1 column 20"
+        ],
+    );
 }

@@ -1,6 +1,6 @@
 //! `driftq consume`.
 
-use driftq_client::api::{AckRequest, ConsumeItem, ConsumeRequest, ConsumeStart};
+use driftq_client::api::{ConsumeItem, ConsumeRequest, ConsumeStart};
 use futures_util::StreamExt as _;
 
 use crate::{
@@ -30,17 +30,18 @@ pub(super) async fn run(args: ConsumeArgs, context: &Context) -> Result<Outcome,
     let mut count: u32 = 0;
     while args.max.is_none_or(|max| count < max) {
         let next = messages.next();
-        let item = match args.idle {
-            None => next.await,
-            Some(idle) => match tokio::time::timeout(idle, next).await {
+        let item = if args.follow {
+            next.await
+        } else {
+            match tokio::time::timeout(args.idle, next).await {
                 Ok(item) => item,
                 Err(_) => break,
-            },
+            }
         };
         let Some(item) = item.transpose()? else { break };
         print(&item, context)?;
         if args.ack {
-            context.client.ack(&ack(&item)).await?;
+            context.client.ack_item(&item).await?;
         }
         count += 1;
     }
@@ -64,16 +65,4 @@ fn print(item: &ConsumeItem, context: &Context) -> Result<(), CliError> {
     });
     let words = [Some(Word::new(address, Tone::Good)), key, Some(Word::from(brief(&item.value))), attempts];
     context.output.line(words.into_iter().flatten())
-}
-
-fn ack(item: &ConsumeItem) -> AckRequest {
-    AckRequest {
-        topic: Some(item.topic.clone()),
-        group: Some(item.group.clone()),
-        owner: Some(item.owner.clone()),
-        partition: Some(item.partition),
-        offset: Some(item.offset),
-        lease_id: Some(item.lease_id.clone()),
-        ..AckRequest::default()
-    }
 }

@@ -1,75 +1,87 @@
-//! `driftq dlq`.
+//! `driftq dlq`: find dead letters, look at them, and compare their attempts.
 
 use driftq_client::{
-    ClientError, DeadLetterId,
+    DeadLetterId,
     api::{
-        AttemptRecord, DeadLetter, DeadLetterDetail, DeadLetterQuery, DeadLetterState, DiscardRequest,
-        RedriveRequest, RedriveResponse, RunDeadLetter,
+        AttemptRecord, DeadLetter, DeadLetterClosing, DeadLetterDetail, DeadLetterDiffQuery, DeadLetterQuery,
+        DeadLetterState, Fingerprint, FingerprintQuery, RunDeadLetter,
     },
 };
-use serde::Serialize;
 
+use super::{differences, dlq_jobs, dlq_redrive};
 use crate::{
     Context, Outcome,
-    args::{DlqCommand, DlqDiscardArgs, DlqListArgs, DlqRedriveArgs, DlqShowArgs},
-    commands::json_option,
+    args::{DlqCommand, DlqDiffArgs, DlqGroupsArgs, DlqListArgs, DlqShowArgs},
     error::CliError,
     output::{Output, Tone, Word},
+    pages,
     text::{moment, shorten, span},
 };
-
-/// How many dead letters are asked for at once.
-const PAGE_MAX: u32 = 200;
 
 pub(super) async fn run(command: DlqCommand, context: &Context) -> Result<Outcome, CliError> {
     match command {
         DlqCommand::List(args) => list(args, context).await,
+        DlqCommand::Groups(args) => groups(args, context).await,
         DlqCommand::Show(args) => show(args, context).await,
-        DlqCommand::Redrive(args) => redrive(args, context).await,
-        DlqCommand::Discard(args) => discard(args, context).await,
+        DlqCommand::Diff(args) => diff(args, context).await,
+        DlqCommand::Redrive(args) => dlq_redrive::redrive(args, context).await,
+        DlqCommand::RedriveAll(args) => dlq_jobs::start(args, context).await,
+        DlqCommand::Discard(args) => dlq_redrive::discard(args, context).await,
+        DlqCommand::Job(command) => dlq_jobs::run(command, context).await,
+        #[cfg(feature = "workbench")]
+        DlqCommand::Workbench(args) => super::workbench::run(args, context).await,
     }
 }
 
 async fn list(args: DlqListArgs, context: &Context) -> Result<Outcome, CliError> {
-    let mut query = DeadLetterQuery {
-        topic: args.topic,
-        group: args.group,
-        run_id: args.run,
-        reason: args.reason,
-        ..DeadLetterQuery::default()
-    };
-    let (mut left, mut items) = (args.limit, Vec::new());
-    while left > 0 {
-        query.limit = Some(left.min(PAGE_MAX));
+    let query = DeadLetterQuery { q: args.query, ..args.filter.query() };
+    let letters = pages::list(args.limit, context, async |limit, cursor| {
+        let query = DeadLetterQuery { cursor, limit: Some(limit), ..query.clone() };
         let page = context.client.dead_letters(&query).await?;
-        left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
-        if context.output.is_json() {
-            page.items.iter().try_for_each(|item| context.output.json(item))?;
-        } else {
-            items.extend(page.items);
-        }
-        query.cursor = page.next_cursor;
-        if query.cursor.is_none() {
-            break;
-        }
-    }
+        Ok((page.items, page.next_cursor))
+    })
+    .await?;
     context.output.table(
         ["ADDRESS", "GROUP", "REASON", "ATTEMPTS", "WHEN", "RUN", "LAST ERROR"],
-        items.iter().map(|item: &DeadLetter| {
+        letters.iter().map(|letter: &DeadLetter| {
             [
-                Word::from(address(&item.topic, item.partition, item.offset)),
-                Word::from(&item.group),
-                Word::from(&item.reason),
-                Word::from(item.attempts),
-                Word::from(moment(item.routed_at_ms)),
-                Word::from(item.run_id.as_deref().unwrap_or_default()),
-                Word::from(shorten(&item.last_error)),
+                Word::from(DeadLetterId::from(letter)),
+                Word::from(&letter.group),
+                Word::from(&letter.reason),
+                Word::from(letter.attempts),
+                Word::from(moment(letter.routed_at_ms)),
+                Word::from(letter.run_id.as_deref().unwrap_or_default()),
+                Word::from(shorten(&letter.last_error)),
             ]
         }),
     )?;
-    if query.cursor.is_some() {
-        context.output.note("there are more; ask with a larger --limit");
-    }
+    Ok(Outcome::Good)
+}
+
+async fn groups(args: DlqGroupsArgs, context: &Context) -> Result<Outcome, CliError> {
+    let query = args.filter.fingerprints();
+    let groups = pages::list(args.limit, context, async |limit, cursor| {
+        let query = FingerprintQuery { cursor, limit: Some(limit), ..query.clone() };
+        let page = context.client.fingerprints(&query).await?;
+        Ok((page.fingerprints, page.next_cursor))
+    })
+    .await?;
+    context.output.table(
+        ["FINGERPRINT", "COUNT", "SINCE", "LAST", "TOPICS", "GROUPS", "ERROR", "FOR EXAMPLE"],
+        groups.iter().map(|group: &Fingerprint| {
+            let kind = group.error.kind.as_ref().map(|kind| format!("{kind}: ")).unwrap_or_default();
+            [
+                Word::from(&group.fingerprint),
+                Word::new(group.count.to_string(), Tone::Bad),
+                Word::from(moment(group.first_at_ms)),
+                Word::from(moment(group.last_at_ms)),
+                Word::from(group.topics.join(", ")),
+                Word::from(group.groups.join(", ")),
+                Word::from(shorten(&format!("{kind}{}", group.error.message))),
+                Word::from(DeadLetterId::from(group.sample.clone())),
+            ]
+        }),
+    )?;
     Ok(Outcome::Good)
 }
 
@@ -84,17 +96,36 @@ async fn show(args: DlqShowArgs, context: &Context) -> Result<Outcome, CliError>
     Ok(Outcome::Good)
 }
 
+async fn diff(args: DlqDiffArgs, context: &Context) -> Result<Outcome, CliError> {
+    let query = DeadLetterDiffQuery { a: args.a, b: args.b };
+    let diff = context.client.dead_letter_diff(&args.address, &query).await?;
+    if context.output.is_json() {
+        context.output.json(&diff)?;
+        return Ok(Outcome::Good);
+    }
+    let names = [&diff.a, &diff.b].map(|attempt| format!("attempt {}", attempt.attempt));
+    differences::print(names, &diff.changed, &diff.same, &context.output)?;
+    Ok(Outcome::Good)
+}
+
 fn show_letter(letter: &DeadLetterDetail, output: &Output) -> Result<(), CliError> {
     if output.is_json() {
         return output.json(letter);
     }
-    let original = address(&letter.original_topic, letter.original_partition, letter.original_offset);
+    let original = DeadLetterId {
+        topic: letter.original_topic.clone(),
+        partition: letter.original_partition,
+        offset: letter.original_offset,
+    };
+    let address =
+        DeadLetterId { topic: letter.topic.clone(), partition: letter.partition, offset: letter.offset };
     let facts = [
-        ("address", Some(Word::from(address(&letter.topic, letter.partition, letter.offset)))),
+        ("address", Some(Word::from(address))),
         ("state", Some(state(letter.state))),
         ("failed as", Some(Word::from(original))),
         ("group", some(&letter.group)),
         ("reason", Some(Word::from(&letter.reason))),
+        ("fingerprint", some(&letter.fingerprint)),
         ("attempts", Some(Word::from(letter.attempts))),
         ("when", Some(Word::from(moment(letter.routed_at_ms)))),
         ("run", letter.run_id.as_ref().map(Word::from)),
@@ -102,18 +133,38 @@ fn show_letter(letter: &DeadLetterDetail, output: &Output) -> Result<(), CliErro
         ("key", some(&letter.key)),
         ("value", Some(Word::from(letter.value.get()))),
     ];
-    output.facts(facts.into_iter().filter_map(|(name, word)| Some((name, word?))))?;
+    let closed = letter.closed.as_ref().map(closing).unwrap_or_default();
+    let facts = facts.into_iter().filter_map(|(name, word)| Some((name, word?)));
+    output.facts(facts.chain(closed))?;
     history(&letter.history, output)
+}
+
+/// What became of it: by whom, why, and where it went.
+fn closing(closed: &DeadLetterClosing) -> Vec<(&'static str, Word)> {
+    let to = closed.redriven_to.clone().map(DeadLetterId::from).map(Word::from);
+    let edited = closed.edited.unwrap_or_default().then(|| Word::new("with another value", Tone::Busy));
+    let facts = [
+        ("closed", closed.at_ms.map(moment).map(Word::from)),
+        ("by", closed.actor.as_ref().map(Word::from)),
+        ("because", closed.reason.as_ref().map(Word::from)),
+        ("job", closed.job_id.as_ref().map(Word::from)),
+        ("redriven as", to),
+        ("edited", edited),
+        ("replay", closed.replay_seq.map(Word::from)),
+    ];
+    facts.into_iter().filter_map(|(name, word)| Some((name, word?))).collect()
 }
 
 fn show_run(letter: &RunDeadLetter, output: &Output) -> Result<(), CliError> {
     if output.is_json() {
         return output.json(letter);
     }
+    let address =
+        DeadLetterId { topic: letter.topic.clone(), partition: letter.partition, offset: letter.offset };
     output.facts([
         ("run", Word::from(&letter.run_id)),
         ("replay", Word::from(letter.replay_seq)),
-        ("address", Word::from(address(&letter.topic, letter.partition, letter.offset))),
+        ("address", Word::from(address)),
         ("state", state(letter.state)),
         ("reason", Word::from(&letter.reason)),
         ("error", Word::new(&letter.error.message, Tone::Bad)),
@@ -131,106 +182,25 @@ fn history(attempts: &[AttemptRecord], output: &Output) -> Result<(), CliError> 
     output.table(
         ["ATTEMPT", "OWNER", "STARTED", "TOOK", "REASON", "ERROR"],
         attempts.iter().map(|attempt| {
-            let kind = attempt.error.kind.as_ref().map(|kind| format!("{kind}: ")).unwrap_or_default();
             [
                 Word::from(attempt.attempt),
                 Word::from(&attempt.owner),
                 Word::from(moment(attempt.started_at_ms)),
                 Word::from(span(attempt.ended_at_ms.saturating_sub(attempt.started_at_ms))),
                 Word::from(&attempt.reason),
-                Word::from(shorten(&format!("{kind}{}", attempt.error.message))),
+                Word::from(shorten(&said(attempt))),
             ]
         }),
     )
 }
 
-async fn redrive(args: DlqRedriveArgs, context: &Context) -> Result<Outcome, CliError> {
-    let request = RedriveRequest {
-        value: json_option("value", args.value)?,
-        target_topic: args.target_topic,
-        all_groups: args.all_groups.then_some(true),
-        ..RedriveRequest::default()
-    };
-    let mut each = Each::default();
-    for id in args.addresses {
-        let Some(answer) = each.take(&id, context.client.redrive(&id, &request).await, context)? else {
-            continue;
-        };
-        if context.output.is_json() {
-            context.output.json(&answer)?;
-            continue;
-        }
-        let from = address(&id.topic, id.partition, id.offset);
-        let (status, what) = match answer {
-            RedriveResponse::Redriven { topic, partition, offset, message_id: _ } => {
-                ("redriven as", address(&topic, partition, offset))
-            }
-            RedriveResponse::Replayed { run_id, replay_seq } => {
-                ("replayed", format!("{run_id} replay {replay_seq}"))
-            }
-        };
-        context.output.line([Word::from(from), Word::new(status, Tone::Good), Word::from(what)])?;
-    }
-    Ok(each.outcome())
+/// What went wrong in an attempt, with its type.
+pub(super) fn said(attempt: &AttemptRecord) -> String {
+    let kind = attempt.error.kind.as_ref().map(|kind| format!("{kind}: ")).unwrap_or_default();
+    format!("{kind}{}", attempt.error.message)
 }
 
-async fn discard(args: DlqDiscardArgs, context: &Context) -> Result<Outcome, CliError> {
-    #[derive(Serialize)]
-    struct Discarded<'a> {
-        status: &'a str,
-        topic: &'a str,
-        partition: u32,
-        offset: u64,
-    }
-
-    let request = DiscardRequest { reason: args.reason };
-    let mut each = Each::default();
-    for id in args.addresses {
-        let Some(answer) = each.take(&id, context.client.discard(&id, &request).await, context)? else {
-            continue;
-        };
-        let (status, topic) = (answer.status.as_str(), id.topic.as_str());
-        if context.output.is_json() {
-            context.output.json(&Discarded { status, topic, partition: id.partition, offset: id.offset })?;
-        } else {
-            let from = address(topic, id.partition, id.offset);
-            context.output.line([Word::from(from), Word::new(status, Tone::Good)])?;
-        }
-    }
-    Ok(each.outcome())
-}
-
-/// Several addresses, one of which may be refused: the others still get their turn.
-#[derive(Default)]
-struct Each {
-    refused: bool,
-}
-
-impl Each {
-    /// The answer; `None` after a refusal, which is told. Anything but a refusal ends the command.
-    fn take<T>(
-        &mut self,
-        id: &DeadLetterId,
-        answer: Result<T, ClientError>,
-        context: &Context,
-    ) -> Result<Option<T>, CliError> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(ClientError::Refused(refusal)) if !refusal.retryable => {
-                self.refused = true;
-                let from = address(&id.topic, id.partition, id.offset);
-                context.output.note(format_args!("error: {from}: {refusal}"));
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        if self.refused { Outcome::Bad } else { Outcome::Good }
-    }
-}
-
+/// A dead letter's state with its tone.
 fn state(state: DeadLetterState) -> Word {
     let tone = match state {
         DeadLetterState::Open => Tone::Bad,
@@ -238,10 +208,6 @@ fn state(state: DeadLetterState) -> Word {
         DeadLetterState::Discarded => Tone::Quiet,
     };
     Word::new(state.as_str(), tone)
-}
-
-fn address(topic: &str, partition: u32, offset: u64) -> String {
-    format!("{topic}/{partition}/{offset}")
 }
 
 fn some(text: &str) -> Option<Word> {

@@ -1,14 +1,33 @@
 //! One file per command: each asks the server and hands what it said to the output.
 
+mod completions;
 mod consume;
+mod differences;
 mod dlq;
+mod dlq_jobs;
+mod dlq_redrive;
+mod doctor;
+mod doctor_stream;
+mod group;
 mod health;
 mod lag;
+mod message;
 mod produce;
+mod produce_lines;
 mod run;
+mod run_history;
+#[cfg(feature = "workbench")]
+mod screen;
 mod settle;
+mod stats;
+mod token;
+mod top;
+#[cfg(feature = "workbench")]
+mod top_screen;
 mod topic;
 mod watch;
+#[cfg(feature = "workbench")]
+mod workbench;
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -26,14 +45,23 @@ const TIMELINES: &str = "runs.events.";
 pub(crate) async fn run(command: Command, context: Context) -> Result<Outcome, CliError> {
     match command {
         Command::Health => health::run(&context).await,
+        Command::Stats => stats::run(&context).await,
+        Command::Top(args) => top::run(args, &context).await,
+        Command::Doctor(args) => doctor::run(args, &context).await,
         Command::Topic(command) => topic::run(command, &context).await,
-        Command::Produce(args) => produce::run(args, &context).await,
+        Command::Group(command) => group::run(command, &context).await,
+        Command::Lag(args) => lag::run(args, &context).await,
+        Command::Produce(args) => produce::run(*args, &context).await,
         Command::Consume(args) => consume::run(args, &context).await,
         Command::Ack(args) => settle::ack(args, &context).await,
         Command::Nack(args) => settle::nack(args, &context).await,
-        Command::Lag(args) => lag::run(args, &context).await,
-        Command::Run(command) => run::run(command, &context).await,
-        Command::Dlq(command) => dlq::run(command, &context).await,
+        Command::Extend(args) => settle::extend(args, &context).await,
+        Command::RetryNow(args) => message::retry_now(args, &context).await,
+        Command::Explain(args) => message::explain(args, &context).await,
+        Command::Run(command) => run::run(*command, &context).await,
+        Command::Dlq(command) => dlq::run(*command, &context).await,
+        Command::Token(command) => token::run(command, &context),
+        Command::Completions { shell } => completions::run(shell, &context),
     }
 }
 
@@ -51,8 +79,13 @@ fn stdin_text() -> Result<String, CliError> {
     if text.len() as u64 > INPUT_BYTES_MAX {
         return Err(CliError::Usage(format!("standard input is longer than {INPUT_BYTES_MAX} bytes")));
     }
+    Ok(without_line_end(&text).to_owned())
+}
+
+/// A text without the end of its last line.
+fn without_line_end(text: &str) -> &str {
     let without_end = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
-    Ok(without_end.unwrap_or(&text).to_owned())
+    without_end.unwrap_or(text)
 }
 
 /// An option that must be JSON; `-` reads standard input.

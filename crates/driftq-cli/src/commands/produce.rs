@@ -1,5 +1,7 @@
 //! `driftq produce`.
 
+use std::fs;
+
 use driftq_client::{
     api::{EnvelopeRequest, ProduceRequest, RawValue},
     json,
@@ -8,13 +10,30 @@ use driftq_client::{
 use crate::{
     Context, Outcome,
     args::{ProduceArgs, millis},
-    commands::stdin_text,
+    commands::{produce_lines, stdin_text, without_line_end},
     error::CliError,
     output::{Tone, Word},
 };
 
-pub(super) async fn run(args: ProduceArgs, context: &Context) -> Result<Outcome, CliError> {
-    let produced = context.client.produce(request(args)?).await?;
+pub(super) async fn run(mut args: ProduceArgs, context: &Context) -> Result<Outcome, CliError> {
+    if args.lines {
+        return produce_lines::run(&args, context).await;
+    }
+    let text = match (args.value.take(), &args.file) {
+        (Some(value), _) if value != "-" => value,
+        (_, Some(file)) => {
+            let failed = |error| CliError::Input { what: file.display().to_string(), error };
+            without_line_end(&fs::read_to_string(file).map_err(failed)?).to_owned()
+        }
+        (_, None) => stdin_text()?,
+    };
+    let request = request(&args, value(&text, args.string)?);
+    if args.dry_run {
+        context.output.json(&request)?;
+        context.output.note("nothing was stored");
+        return Ok(Outcome::Good);
+    }
+    let produced = context.client.produce(request).await?;
     if context.output.is_json() {
         context.output.json(&produced)?;
         return Ok(Outcome::Good);
@@ -27,33 +46,30 @@ pub(super) async fn run(args: ProduceArgs, context: &Context) -> Result<Outcome,
     Ok(Outcome::Good)
 }
 
-fn request(args: ProduceArgs) -> Result<ProduceRequest, CliError> {
-    let text = match args.value {
-        Some(value) if value != "-" => value,
-        _ => stdin_text()?,
-    };
+/// A message with all that the command line says about it.
+pub(super) fn request(args: &ProduceArgs, value: Box<RawValue>) -> ProduceRequest {
     let retry_policy = args.retry.policy();
     let in_envelope = retry_policy.is_some() || args.deadline.is_some() || args.partition.is_some();
-    Ok(ProduceRequest {
-        topic: Some(args.topic),
-        key: args.key,
-        value: Some(value(&text, args.string)?),
+    ProduceRequest {
+        topic: Some(args.topic.clone()),
+        key: args.key.clone(),
+        value: Some(value),
         envelope: in_envelope.then(|| EnvelopeRequest {
             retry_policy,
-            deadline: args.deadline,
+            deadline: args.deadline.clone(),
             partition_override: args.partition,
             ..EnvelopeRequest::default()
         }),
-        idempotency_key: args.idempotency_key,
-        tenant_id: args.tenant,
+        idempotency_key: args.idempotency_key.clone(),
+        tenant_id: args.tenant.clone(),
         delay_ms: args.delay.map(millis),
-        headers: (!args.headers.is_empty()).then(|| args.headers.into_iter().collect()),
+        headers: (!args.headers.is_empty()).then(|| args.headers.iter().cloned().collect()),
         ..ProduceRequest::default()
-    })
+    }
 }
 
 /// JSON if it reads as JSON, otherwise a string.
-fn value(text: &str, string: bool) -> Result<Box<RawValue>, CliError> {
+pub(super) fn value(text: &str, string: bool) -> Result<Box<RawValue>, CliError> {
     if string {
         return Ok(json(text)?);
     }

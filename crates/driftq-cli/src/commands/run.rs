@@ -1,18 +1,16 @@
-//! `driftq run`, but for the timeline.
+//! `driftq run`: start, list, show, replay and stop.
 
 use driftq_client::api::{ReplayRequest, Run, RunListQuery, RunStatus, StartRunRequest};
 
 use crate::{
     Context, Outcome,
     args::{RunCommand, RunListArgs, RunReplayArgs, RunStartArgs, RunWatchArgs},
-    commands::{json_option, watch},
+    commands::{json_option, run_history, watch},
     error::CliError,
     output::{Tone, Word},
-    text::{brief, moment, shorten, span},
+    pages,
+    text::{brief, moment, shorten},
 };
-
-/// How many runs are asked for at once.
-const PAGE_MAX: u32 = 200;
 
 pub(super) async fn run(command: RunCommand, context: &Context) -> Result<Outcome, CliError> {
     match command {
@@ -20,6 +18,13 @@ pub(super) async fn run(command: RunCommand, context: &Context) -> Result<Outcom
         RunCommand::List(args) => list(args, context).await,
         RunCommand::Show { run_id } => show(&context.client.run(&run_id).await?, context),
         RunCommand::Watch(args) => watch::run(args, context).await,
+        RunCommand::Events(args) => run_history::events(args, context).await.map(|()| Outcome::Good),
+        RunCommand::Attempts { run_id } => {
+            run_history::attempts(&run_id, context).await.map(|()| Outcome::Good)
+        }
+        RunCommand::Diff(args) => run_history::diff(args, context).await.map(|()| Outcome::Good),
+        RunCommand::Steps { run_id } => run_history::steps(&run_id, context).await.map(|()| Outcome::Good),
+        RunCommand::Token(args) => run_history::token(args, context).await.map(|()| Outcome::Good),
         RunCommand::Replay(args) => replay(args, context).await,
         RunCommand::Cancel { run_id } => {
             let cancelled = context.client.cancel_run(&run_id).await?;
@@ -94,28 +99,19 @@ async fn replay(args: RunReplayArgs, context: &Context) -> Result<Outcome, CliEr
 }
 
 async fn list(args: RunListArgs, context: &Context) -> Result<Outcome, CliError> {
-    let mut query = RunListQuery {
+    let query = RunListQuery {
         status: args.status.map(RunStatus::from),
         workflow: args.workflow,
         tenant_id: args.tenant,
         tag: args.tag,
         ..RunListQuery::default()
     };
-    let (mut left, mut runs) = (args.limit, Vec::new());
-    while left > 0 {
-        query.limit = Some(left.min(PAGE_MAX));
+    let runs = pages::list(args.limit, context, async |limit, cursor| {
+        let query = RunListQuery { cursor, limit: Some(limit), ..query.clone() };
         let page = context.client.runs(&query).await?;
-        left = left.saturating_sub(u32::try_from(page.runs.len()).unwrap_or(u32::MAX));
-        if context.output.is_json() {
-            page.runs.iter().try_for_each(|run| context.output.json(run))?;
-        } else {
-            runs.extend(page.runs);
-        }
-        query.cursor = page.next_cursor;
-        if query.cursor.is_none() {
-            break;
-        }
-    }
+        Ok((page.runs, page.next_cursor))
+    })
+    .await?;
     context.output.table(
         ["RUN", "WORKFLOW", "STATUS", "ATTEMPTS", "REPLAY", "CREATED"],
         runs.iter().map(|run| {
@@ -129,9 +125,6 @@ async fn list(args: RunListArgs, context: &Context) -> Result<Outcome, CliError>
             ]
         }),
     )?;
-    if query.cursor.is_some() {
-        context.output.note("there are more; ask with a larger --limit");
-    }
     Ok(Outcome::Good)
 }
 
@@ -144,19 +137,7 @@ fn show(run: &Run, context: &Context) -> Result<Outcome, CliError> {
     output.facts(facts(run))?;
     if !run.steps.is_empty() {
         output.gap()?;
-        output.table(
-            ["STEP", "REPLAY", "ATTEMPT", "COMPLETED", "TOOK", "OUTPUT"],
-            run.steps.iter().map(|step| {
-                [
-                    Word::from(&step.step),
-                    Word::from(step.replay_seq),
-                    Word::from(step.attempt),
-                    Word::from(moment(step.completed_at_ms)),
-                    Word::from(step.duration_ms.map(span).unwrap_or_default()),
-                    Word::from(brief(&step.output)),
-                ]
-            }),
-        )?;
+        run_history::print_steps(&run.steps, context)?;
     }
     if run.replay_seq > 0 {
         output.gap()?;

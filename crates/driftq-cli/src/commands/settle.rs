@@ -1,17 +1,18 @@
-//! `driftq ack` and `driftq nack`.
+//! `driftq ack`, `driftq nack` and `driftq extend`.
 
 use std::io::IsTerminal as _;
 
-use driftq_client::api::{AckRequest, NackRequest, WholeMessage};
+use driftq_client::api::{AckRequest, ExtendRequest, ExtendResponse, NackRequest, WholeMessage};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
     Context, Outcome,
-    args::{AckArgs, DeliveryArgs, NackArgs, millis},
+    args::{AckArgs, DeliveryArgs, ExtendArgs, NackArgs, millis},
     commands::json_option,
     error::CliError,
     output::{Tone, Word},
+    text::moment,
 };
 
 #[derive(Serialize)]
@@ -49,17 +50,51 @@ pub(super) async fn nack(args: NackArgs, context: &Context) -> Result<Outcome, C
     Ok(Outcome::Good)
 }
 
+pub(super) async fn extend(args: ExtendArgs, context: &Context) -> Result<Outcome, CliError> {
+    #[derive(Serialize)]
+    struct Extended<'a> {
+        #[serde(flatten)]
+        answer: ExtendResponse,
+        #[serde(flatten)]
+        message: &'a WholeMessage,
+    }
+
+    let mut deliveries = Deliveries::new(args.delivery)?;
+    while let Some(message) = deliveries.next().await? {
+        let request = ExtendRequest {
+            msg: Some(message.clone()),
+            lease_ms: Some(millis(args.lease)),
+            ..ExtendRequest::default()
+        };
+        let answer = context.client.extend(&request).await?;
+        if context.output.is_json() {
+            context.output.json(&Extended { answer, message: &message })?;
+            continue;
+        }
+        let until = format!("until {}", moment(answer.lease_until_ms));
+        context.output.line([
+            Word::new("held", Tone::Good),
+            Word::from(address(&message)),
+            Word::from(until),
+        ])?;
+    }
+    Ok(Outcome::Good)
+}
+
 fn print(status: &'static str, message: &WholeMessage, context: &Context) -> Result<(), CliError> {
     if context.output.is_json() {
         return context.output.json(&Settled { status, message });
     }
-    let address = format!(
+    context.output.line([Word::new(status, Tone::Good), Word::from(address(message))])
+}
+
+fn address(message: &WholeMessage) -> String {
+    format!(
         "{}/{}/{}",
         message.topic.as_deref().unwrap_or_default(),
         message.partition.unwrap_or_default(),
         message.offset.unwrap_or_default()
-    );
-    context.output.line([Word::new(status, Tone::Good), Word::from(address)])
+    )
 }
 
 /// What is to be settled: one delivery, or one per line of standard input.

@@ -1,6 +1,11 @@
 //! The binary as people and scripts run it.
 
+mod doctor;
 mod driftq;
+#[path = "../../../driftq-client/tests/it/driftqd.rs"]
+mod driftqd;
 mod printed;
 mod scripted;
 mod story;
+mod stranger;
+mod tables;

@@ -7,7 +7,7 @@ use crate::{
     scripted::Server,
 };
 
-fn check(ran: Ran, code: i32, data: Expect, talk: Expect) {
+pub(crate) fn check(ran: Ran, code: i32, data: Expect, talk: Expect) {
     data.assert_eq(&ran.data);
     talk.assert_eq(&ran.talk);
     assert_eq!(ran.code, code);
@@ -62,7 +62,7 @@ fn a_wrong_command_line_is_a_2() {
         2,
         expect![""],
         expect![[r#"
-            error: `localhost:8080` is not an address of a server: it must begin with http:// (put TLS into a proxy beside you)
+            error: `localhost:8080` is not an address of a server: it must begin with http:// or https://
         "#]],
     );
     check(
@@ -391,9 +391,10 @@ fn a_timeline_is_printed_live_and_the_runs_end_is_the_exit_status() {
         driftq(&server(RUN).url, &["run", "watch", "run_1"]),
         1,
         expect![[r#"
-            1     16:00:00.000       run.created           workflow=demo
-            2     16:00:00.500  #1   run.attempt_failed    reason=error error=ValueError: boom max_attempts=3
-            3     16:00:00.500  #1   run.retry_scheduled   at=16:00:01.700 delay=1s200ms next_attempt=2 max_attempts=3
+            1     16:00:00.000  run.created           workflow=demo
+            attempt 1
+              2     16:00:00.500  run.attempt_failed    reason=error error=ValueError: boom max_attempts=3
+              3     16:00:00.500  run.retry_scheduled   at=16:00:01.700 delay=1s200ms next_attempt=2 max_attempts=3
         "#]],
         expect![""],
     );
@@ -513,7 +514,7 @@ fn one_refused_dead_letter_does_not_keep_the_others_from_their_turn() {
         "#]],
     );
     check(
-        driftq(&server.url, &["dlq", "discard", "dlq.orders/0/4", "-r", "spam", "--json"]),
+        driftq(&server.url, &["dlq", "discard", "dlq.orders/0/4", "-r", "spam", "--yes", "--json"]),
         0,
         expect![[r#"
             {"status":"discarded","topic":"dlq.orders","partition":0,"offset":4}

@@ -1,109 +1,27 @@
 //! The whole story against a real server: messages, a run that fails, its dead letter, a replay.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
-    time::Duration,
-};
+use std::io::Read as _;
 
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::driftq::{Ran, command, driftq, driftq_with};
-
-/// How long a start may take on a busy machine.
-const START_TIME: Duration = Duration::from_secs(60);
-
-/// A server on a port and a folder of its own; it is killed with the test.
-struct Driftqd {
-    url: String,
-    child: Child,
-    _folder: TempDir,
-}
+use crate::{
+    driftq::{Ran, command, driftq, driftq_with},
+    driftqd::Driftqd,
+};
 
 impl Driftqd {
-    fn start() -> Self {
-        let binary = binary();
-        assert!(
-            binary.is_file(),
-            "there is no `driftqd` at {}: build it with `cargo build -p driftq-server`, or name one in DRIFTQD_BIN",
-            binary.display()
-        );
-        let folder = TempDir::new().expect("there is room for a folder");
-        let child = Command::new(&binary)
-            .env_clear()
-            .args(["-addr", "127.0.0.1:0", "-wal"])
-            .arg(folder.path().join("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it is a program");
-        // Held from here on, so that it is killed whatever happens.
-        let mut server = Self { url: String::new(), child, _folder: folder };
-        server.url = server.listening();
-        server
-    }
-
-    /// The address in its start line, wherever it says it.
-    fn listening(&mut self) -> String {
-        let (sender, lines) = mpsc::channel();
-        listen(self.child.stdout.take().expect("it is piped"), sender.clone());
-        listen(self.child.stderr.take().expect("it is piped"), sender);
-        let mut said = String::new();
-        loop {
-            let line = lines.recv_timeout(START_TIME);
-            let line = line.unwrap_or_else(|_| panic!("driftqd did not say where it listens: {said}"));
-            if let Some(url) = url_in(&line) {
-                return url;
-            }
-            said = said + &line + "\n";
-        }
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
+    /// Runs a command against it.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         driftq(&self.url, args)
     }
 
     /// One message of a group, as `consume --json` prints it.
-    fn take(&self, topic: &str, group: &str) -> String {
+    pub(crate) fn take(&self, topic: &str, group: &str) -> String {
         let args = ["consume", topic, "-g", group, "-o", "cli", "-n", "1", "--idle", "20s", "--json"];
         let line = self.run(&args).good();
         assert!(!line.is_empty(), "nothing came from {topic} for {group} in time");
         line
     }
-}
-
-impl Drop for Driftqd {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// The server named in `DRIFTQD_BIN`, or the one built beside the binary under test.
-fn binary() -> PathBuf {
-    let beside = PathBuf::from(env!("CARGO_BIN_EXE_driftq")).with_file_name("driftqd");
-    std::env::var_os("DRIFTQD_BIN").map_or(beside, PathBuf::from)
-}
-
-/// Passes on what a child says, until it says no more.
-fn listen(pipe: impl std::io::Read + Send + 'static, sender: mpsc::Sender<String>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            // Read on after the start, or a full pipe would stop the server.
-            drop(sender.send(line));
-        }
-    });
-}
-
-/// The address in a start line.
-fn url_in(line: &str) -> Option<String> {
-    let (_, after) = line.split_once("127.0.0.1:")?;
-    let port: String = after.chars().take_while(char::is_ascii_digit).collect();
-    (!port.is_empty() && port != "0").then(|| format!("http://127.0.0.1:{port}"))
 }
 
 #[test]
@@ -184,7 +102,7 @@ fn a_dead_letter_is_redriven_or_discarded() {
     let again = server.run(&["dlq", "redrive", &addresses[0]]);
     assert_eq!(again.code, 1);
     assert!(again.talk.contains("FAILED_PRECONDITION"), "{again:?}");
-    server.run(&["dlq", "discard", &addresses[1], "--reason", "spam"]).good();
+    server.run(&["dlq", "discard", &addresses[1], "--reason", "spam", "--yes"]).good();
     assert_eq!(server.run(&["dlq", "list", "--json"]).lines(), Vec::<serde_json::Value>::new());
 
     let redriven = server.take("orders", "g");

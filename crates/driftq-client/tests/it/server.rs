@@ -14,7 +14,7 @@ use axum::{
 };
 use bytes::Bytes;
 use driftq_client::{Client, ClientBuilder, Retry};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use std::time::Duration;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -52,6 +52,8 @@ pub(crate) enum Answer {
     Whole(u16, &'static str, String),
     /// An endless answer in these pieces, then a clean end or a broken connection.
     Pieces { pieces: Vec<Vec<u8>>, broken: bool },
+    /// An answer that begins and has no end.
+    Forever(Vec<u8>),
     /// No answer: the connection is closed.
     Nothing,
 }
@@ -147,6 +149,10 @@ fn respond(answer: Answer) -> Response {
                 Some((pieces.next()?, pieces))
             });
             (200, "text/plain", Body::from_stream(paced))
+        }
+        Answer::Forever(beginning) => {
+            let beginning = stream::once(async { Ok::<_, io::Error>(Bytes::from(beginning)) });
+            (200, "text/plain", Body::from_stream(beginning.chain(stream::pending())))
         }
         Answer::Nothing => {
             let broken = stream::once(async { Err::<Bytes, _>(io::Error::other("no answer")) });

@@ -1,6 +1,6 @@
 //! Topics: how much is in them, and how far their groups have come.
 
-use driftq_api::{GroupPartition, Topic, TopicGroup, TopicPartition, TopicSummary};
+use driftq_api::{GroupPartition, Topic, TopicGroup, TopicPartition, TopicSettings, TopicSummary};
 use driftq_core::{Group, State};
 
 pub(crate) fn summary(topic: &driftq_core::Topic) -> TopicSummary {
@@ -26,6 +26,9 @@ pub(crate) fn topic(state: &State, topic: &driftq_core::Topic) -> Topic {
         name: topic.name.as_str().to_owned(),
         partitions: partitions.collect(),
         groups: state.groups_of(topic.id).map(|found| group(topic, found)).collect(),
+        settings: TopicSettings::default(),
+        effective: TopicSettings::default(),
+        pattern: None,
     }
 }
 
