@@ -98,8 +98,17 @@ impl<T: Clone> Digests<T> {
 
     fn number_of(&self, digest: &KeyDigest) -> Option<u32> {
         let head = head(digest);
-        let mut numbers = self.index.range((head, 0)..=(head, u32::MAX)).map(|((_, number), ())| *number);
-        numbers.find(|number| self.by_number(*number).is_some_and(|used| used.digest == *digest))
+        let mut from = (head, 0);
+        // Nearly always there is one at the most.
+        while let Some(((own, number), ())) = self.index.at_or_above(&from)
+            && *own == head
+        {
+            if self.by_number(*number).is_some_and(|used| used.digest == *digest) {
+                return Some(*number);
+            }
+            from = (head, number.checked_add(1)?);
+        }
+        None
     }
 
     fn by_number(&self, number: u32) -> Option<&Used<T>> {

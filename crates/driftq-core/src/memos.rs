@@ -106,11 +106,18 @@ impl Memos {
 
     fn find(&self, offset: Offset) -> Option<usize> {
         let low = low(offset.0);
-        let mut numbers = self.index.range((low, 0)..=(low, u32::MAX)).map(|((_, number), ())| *number);
-        numbers.find_map(|number| {
+        let mut from = (low, 0);
+        // Nearly always there is one at the most.
+        while let Some(((own, number), ())) = self.index.at_or_above(&from)
+            && *own == low
+        {
             let place = usize::try_from(number.wrapping_sub(self.first)).ok()?;
-            self.ring.get(place).is_some_and(|memo| memo.offset() == offset).then_some(place)
-        })
+            if self.ring.get(place).is_some_and(|memo| memo.offset() == offset) {
+                return Some(place);
+            }
+            from = (low, number.checked_add(1)?);
+        }
+        None
     }
 
     fn number(&self, place: usize) -> u32 {

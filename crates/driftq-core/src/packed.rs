@@ -64,19 +64,62 @@ impl<K, V> Packed<K, V> {
 
 impl<K: Ord + Clone, V: Clone> Packed<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        let (_, chunk) = self.chunks.range(..=key).next_back()?;
+        let chunk = self.home(key)?;
         let place = place(chunk, key).ok()?;
         chunk.get(place).map(|(_, value)| value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let (_, chunk) = self.chunks.range_mut(..=key).next_back()?;
+        let (_, chunk) = self.home_mut(key)?;
         let place = place(chunk, key).ok()?;
         Arc::make_mut(chunk).get_mut(place).map(|(_, value)| value)
     }
 
     pub(crate) fn contains(&self, key: &K) -> bool {
         self.get(key).is_some()
+    }
+
+    /// The last entry that is not above a key.
+    pub(crate) fn at_or_below(&self, key: &K) -> Option<(&K, &V)> {
+        let chunk = self.home(key)?;
+        let place = match place(chunk, key) {
+            Ok(found) => found,
+            // What is below all of its chunk has left the place it had there: look before it.
+            Err(0) => return self.range(..key).next_back(),
+            Err(above) => above - 1,
+        };
+        chunk.get(place).map(|(key, value)| (key, value))
+    }
+
+    /// The first entry that is not below a key.
+    pub(crate) fn at_or_above(&self, key: &K) -> Option<(&K, &V)> {
+        let Some(chunk) = self.home(key) else { return self.first() };
+        let (Ok(place) | Err(place)) = place(chunk, key);
+        match chunk.get(place) {
+            Some((key, value)) => Some((key, value)),
+            None => {
+                let (_, chunk) = self.chunks.range((Bound::Excluded(key), Bound::Unbounded)).next()?;
+                chunk.first().map(|(key, value)| (key, value))
+            }
+        }
+    }
+
+    /// The chunk in which a key is, or would be.
+    fn home(&self, key: &K) -> Option<&Chunk<K, V>> {
+        // Most of what is asked for is among the newest, or all there is.
+        let (last, chunk) = self.chunks.last_key_value()?;
+        if last <= key {
+            return Some(chunk);
+        }
+        self.chunks.range(..=key).next_back().map(|(_, chunk)| chunk)
+    }
+
+    fn home_mut(&mut self, key: &K) -> Option<(&K, &mut Chunk<K, V>)> {
+        let (last, _) = self.chunks.last_key_value()?;
+        if last <= key {
+            return self.chunks.iter_mut().next_back();
+        }
+        self.chunks.range_mut(..=key).next_back()
     }
 
     /// Entries within bounds, in order.
@@ -102,7 +145,7 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
 
     /// Enters a value; answers the one that was there.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let Some((_, chunk)) = self.chunks.range_mut(..=&key).next_back() else {
+        let Some((_, chunk)) = self.home_mut(&key) else {
             self.insert_below(key, value);
             return None;
         };
@@ -154,7 +197,7 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
 
     /// Cuts the full chunk in which this key would be.
     fn split(&mut self, key: &K) {
-        let Some((_, chunk)) = self.chunks.range_mut(..=key).next_back() else { return };
+        let Some((_, chunk)) = self.home_mut(key) else { return };
         let chunk = Arc::make_mut(chunk);
         let upper = chunk.split_off(CHUNK / 2);
         chunk.shrink_to_fit();
@@ -165,16 +208,16 @@ impl<K: Ord + Clone, V: Clone> Packed<K, V> {
 
     /// Takes a value out.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let (home, chunk) = self.chunks.range_mut(..=key).next_back()?;
+        let (home, chunk) = self.home_mut(key)?;
         let found = place(chunk, key).ok()?;
         let chunk = Arc::make_mut(chunk);
         let (_, value) = chunk.remove(found);
-        self.len -= 1;
+        let home = (chunk.len() <= CHUNK_SMALL).then(|| home.clone());
         if chunk.len() * 2 <= chunk.capacity() {
             chunk.shrink_to(chunk.len() + chunk.len() / 2);
         }
-        if chunk.len() <= CHUNK_SMALL {
-            let home = home.clone();
+        self.len -= 1;
+        if let Some(home) = home {
             self.tidy(&home);
         }
         Some(value)
@@ -367,6 +410,8 @@ mod tests {
             for key in low..low + 50 {
                 prop_assert_eq!(packed.get(&key), plain.get(&key));
                 prop_assert_eq!(packed.get_mut(&key), plain.get_mut(&key));
+                prop_assert_eq!(packed.at_or_below(&key), plain.range(..=key).next_back());
+                prop_assert_eq!(packed.at_or_above(&key), plain.range(key..).next());
             }
         }
 

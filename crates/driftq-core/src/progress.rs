@@ -65,8 +65,8 @@ impl Progress {
     /// Whether the group is done with a message.
     #[must_use]
     pub fn is_settled(&self, offset: Offset) -> bool {
-        let ranges = &self.busy().ranges;
-        offset < self.floor || ranges.range(..=offset.0).next_back().is_some_and(|(_, end)| offset.0 < *end)
+        let before = || self.busy().ranges.at_or_below(&offset.0);
+        offset < self.floor || before().is_some_and(|(_, end)| offset.0 < *end)
     }
 
     /// How many messages of a partition that ends at `end` are not settled.
@@ -169,7 +169,7 @@ impl Progress {
         let mut end = offset.0 + 1;
         let floor = self.floor;
         let busy = self.busy_mut();
-        let before = busy.ranges.range(..offset.0).next_back().map(|(start, end)| (*start, *end));
+        let before = busy.ranges.at_or_below(&offset.0).map(|(start, end)| (*start, *end));
         if let Some((before, until)) = before
             && until == offset.0
         {

@@ -1,6 +1,7 @@
 //! Checkpoints that are taken piece by piece while the log goes on.
 
 use driftq_core::*;
+use std::fmt::Write as _;
 
 /// A checkpoint that begins in the middle of the log and takes one piece of an entity every other record.
 pub(crate) fn from_fuzzy_checkpoint(log: &[Record], limits: Limits) -> State {
@@ -125,14 +126,6 @@ impl World {
 
     /// Acks every other one out of order, and nacks one in three of the rest.
     fn settle(&mut self, held: &[Delivery]) {
-        let claim = |delivery: &Delivery| Claim {
-            topic: orders(),
-            group: workers(),
-            partition: delivery.at.partition,
-            offset: delivery.at.offset,
-            owner: ann(),
-            lease: Some(delivery.lease),
-        };
         for (number, delivery) in held.iter().enumerate().rev() {
             match number % 6 {
                 0 | 2 | 4 => {
@@ -149,6 +142,17 @@ impl World {
                 _ => {}
             }
         }
+    }
+}
+
+fn claim(delivery: &Delivery) -> Claim {
+    Claim {
+        topic: orders(),
+        group: workers(),
+        partition: delivery.at.partition,
+        offset: delivery.at.offset,
+        owner: ann(),
+        lease: Some(delivery.lease),
     }
 }
 
@@ -195,4 +199,53 @@ fn no_piece_of_a_checkpoint_has_more_entries_than_its_bound_and_a_chunk() {
             world.state.freeze(id, 1_000).expect("it is there").map(|piece| piece.len()).collect();
         assert!(pieces.iter().all(|bytes| *bytes <= bytes_max), "{id:?} has pieces of {pieces:?} bytes");
     }
+}
+
+impl World {
+    /// Creates a run, hands its command out, and stores a step of it.
+    fn run(&mut self, id: &str) -> Delivery {
+        let run_id = RunId::parse(id).expect("a run id");
+        self.ask(Command::CreateRun(Box::new(CreateRun {
+            run_id: run_id.clone(),
+            workflow: WorkflowName::parse("demo").expect("a workflow"),
+            input: b"{}".to_vec(),
+            idempotency: None,
+            tenant: Some(TenantId::parse("acme").expect("a tenant")),
+            topic: orders(),
+            group: workers(),
+            policy: RetryPolicy { max_attempts: 1, ..RetryPolicy::default() },
+            due: Due::Now,
+            tags: vec!["blue".to_owned()],
+        })));
+        let held = self.lease(1).remove(0);
+        let step = StepName::parse("fetch").expect("a step");
+        let (lease, output) = (held.lease, b"1".to_vec());
+        self.ask(Command::StoreStep(Box::new(StoreStep { run_id, step, lease, output, duration: None })));
+        held
+    }
+}
+
+/// A change of a line is another format: raise `CHECKPOINT_FORMAT` with it, and a start reads the log instead.
+#[test]
+fn a_change_of_what_an_entity_keeps_is_another_checkpoint_format() {
+    let mut world = World::new();
+    world.run("run_1");
+    let held = world.run("run_2");
+    world.ask(Command::Nack(Box::new(Nack {
+        claim: claim(&held),
+        error: ErrorInfo::default(),
+        retry_after: None,
+        retryable: true,
+    })));
+    world.produce(6);
+    let held = world.lease(2);
+    world.settle(&held);
+    let mut text = format!("format {CHECKPOINT_FORMAT}\n");
+    for id in world.state.entities() {
+        for piece in world.state.freeze(id, 0).expect("it is there") {
+            let hex: String = piece.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(text, "{id:?} {hex}").expect("a string takes it");
+        }
+    }
+    expect_test::expect_file!["../../../../spec/formats/entities.golden"].assert_eq(&text);
 }

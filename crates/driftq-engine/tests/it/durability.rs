@@ -2,7 +2,7 @@
 
 use crate::harness::{World, consumer, stopped, told};
 use driftq_core::*;
-use driftq_engine::Refusal;
+use driftq_engine::{Checkpoints, DiskCheckpoints, Refusal};
 use driftq_log::{Fault, Operation};
 use futures_util::FutureExt as _;
 
@@ -125,6 +125,27 @@ fn a_checkpoint_of_a_long_queue_is_taken_while_it_grows() {
     let topics = world.writer.state().topics.clone();
     let mut world = world.power_cut();
     assert!(world.recovery.checkpoint > 4_096, "{:?}", world.recovery);
+    assert!(world.writer.state().topics == topics);
+    world.produce("orders", "one more").expect("stored");
+}
+
+#[test]
+fn a_checkpoint_of_another_format_costs_a_longer_start_and_no_data() {
+    let mut world = World::with_checkpoints_every(2_000);
+    world.topic("orders");
+    for index in 0..100 {
+        world.produce("orders", &format!("m{index}")).expect("stored");
+    }
+    let topics = world.writer.state().topics.clone();
+    let mut older = DiskCheckpoints::new(world.disk.clone());
+    let (newest, _) = older.load(&mut |_| {}).expect("readable");
+    older.begin(newest.expect("there is one"));
+    older.push(vec![1, 0, 0]);
+    older.commit();
+    assert!(matches!(older.finished(), Some(Ok(_))));
+    let mut world = world.killed();
+    assert_eq!((world.recovery.checkpoint, world.recovery.warnings.len()), (0, 1), "{:?}", world.recovery);
+    assert!(world.recovery.records > 100, "the whole log was read: {:?}", world.recovery);
     assert!(world.writer.state().topics == topics);
     world.produce("orders", "one more").expect("stored");
 }
