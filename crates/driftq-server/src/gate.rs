@@ -271,7 +271,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         return None;
     }
     let exposed = [REQUEST_ID, header::RETRY_AFTER, header::ALLOW];
-    let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let cors =
         CorsLayer::new().allow_origin(AllowOrigin::list(origins)).allow_methods(AllowMethods::list(methods));
     Some(cors.allow_headers(AllowHeaders::mirror_request()).expose_headers(exposed).max_age(CORS_AGE))

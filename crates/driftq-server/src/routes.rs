@@ -301,7 +301,7 @@ fn timeline_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}/steps",
-            Rule::of_run(&[RunsRead]),
+            Rule::of_run(&[RunsRead, Consume]),
             steps::list,
             op("list_steps", "Finished steps of a run").answers::<api::StepPage>(200, JSON),
         ),
