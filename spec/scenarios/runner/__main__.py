@@ -42,7 +42,7 @@ def main() -> int:
     def connect(address: str) -> Adapter:
         return Program(given.adapter, address) if given.adapter else Wire(address)
 
-    suite = Suite(given.driftqd, connect)
+    suite = Suite(given.driftqd, connect, is_wire=not given.adapter)
     counts = {"passed": 0, "failed": 0, "skipped": 0, "beyond": 0}
     try:
         with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:

@@ -48,8 +48,8 @@ def _plain(args: dict[str, Any]) -> dict[str, Any]:
 class Suite:
     """All stories against one binary."""
 
-    def __init__(self, binary: str, connect: Callable[[str], Adapter]) -> None:
-        self._binary, self._connect = binary, connect
+    def __init__(self, binary: str, connect: Callable[[str], Adapter], *, is_wire: bool = False) -> None:
+        self._binary, self._connect, self._is_wire = binary, connect, is_wire
         helped = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True)
         self._flags = helped.stdout
         self._shared = Server(binary)
@@ -60,6 +60,8 @@ class Suite:
         lacks = missing(story, self._operations, self._flags)
         if lacks is not None:
             return "skipped", f"the server lacks {lacks}"
+        if story.is_wire and not self._is_wire:
+            return "beyond", "it is about HTTP itself"
         server = self._shared
         try:
             if story.wants_own_server:
@@ -69,7 +71,7 @@ class Suite:
             try:
                 if isinstance(adapter, Wire):
                     adapter.learn(self._operations)
-                if not can_play(story, adapter.knows, is_wire=isinstance(adapter, Wire)):
+                if not can_play(story, adapter.knows, is_wire=self._is_wire):
                     return "beyond", "the adapter has no way to say it"
                 play(story, adapter, server if server is not self._shared else None)
             finally:
