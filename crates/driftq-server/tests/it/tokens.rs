@@ -128,6 +128,18 @@ fn sample(operation: &str) -> (&'static str, Value) {
         "show_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0", Value::Null),
         "redrive_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0/redrive", json!({})),
         "discard_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0/discard", json!({})),
+        "list_fingerprints" => ("/v1/dlq/fingerprints", Value::Null),
+        "diff_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0/diff", Value::Null),
+        "list_attempts" => ("/v1/runs/r/attempts", Value::Null),
+        "diff_attempts" => ("/v1/runs/r/diff?a=0.1&b=0.1", Value::Null),
+        "start_redrive_job" => {
+            ("/v1/dlq/redrive", json!({"filter": {"topic": "acme.orders"}, "dry_run": true}))
+        }
+        "list_redrive_jobs" => ("/v1/dlq/jobs", Value::Null),
+        "show_redrive_job" => ("/v1/dlq/jobs/job_1", Value::Null),
+        "pause_redrive_job" => ("/v1/dlq/jobs/job_1/pause", json!({})),
+        "resume_redrive_job" => ("/v1/dlq/jobs/job_1/resume", json!({})),
+        "stop_redrive_job" => ("/v1/dlq/jobs/job_1/stop", json!({})),
         "show_clock" => ("/v1/dev/clock", Value::Null),
         "move_clock" => ("/v1/dev/clock", json!({"advance_ms": 1})),
         new => panic!("give {new} a sample that touches what a furnished broker holds"),
