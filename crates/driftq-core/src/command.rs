@@ -625,7 +625,7 @@ pub enum Rejection {
     #[error("the dead letters lie in more than {0} partitions; name a topic in the filter")]
     TooManyPartitionsToRedrive(usize),
     /// No such bulk redrive.
-    #[error("unknown job {0}; GET /v1/dlq/jobs lists them")]
+    #[error("unknown job \"job_{0}\"; GET /v1/dlq/jobs lists them")]
     UnknownJob(JobNo),
     /// The bulk redrive is over.
     #[error("the job is {0} already")]

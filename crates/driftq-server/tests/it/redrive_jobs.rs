@@ -1,7 +1,7 @@
 //! Bulk redrives over HTTP, and over a process that is killed in the middle of one.
 
 use crate::dead_letters::fail;
-use crate::harness::{Broker, PATIENCE, Reply, read};
+use crate::harness::{Broker, PATIENCE, Reply, http, read};
 use crate::process::Process;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -170,6 +170,33 @@ async fn a_repeated_start_with_its_key_is_one_job() {
     assert_eq!(broker.get("/v1/dlq/jobs").await.expect(200)["jobs"].as_array().unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn what_is_done_to_a_job_stands_in_the_audit_log() {
+    let broker = Broker::start().await;
+    failed(&broker, 2).await;
+    let start = broker.request(reqwest::Method::POST, "/v1/dlq/redrive").header("X-Driftq-Actor", "eve");
+    let body = json!({"filter": {"topic": "t"}, "rate_per_s": 0.01, "reason": "mended"});
+    let job = read(start.body(body.to_string()).send().await.unwrap()).await.expect(202);
+    assert_eq!((&job["actor"], &job["reason"]), (&json!("eve"), &json!("mended")));
+    let path = format!("/v1/dlq/jobs/{}", job["job_id"].as_str().unwrap());
+    for act in ["pause", "resume", "resume", "stop"] {
+        broker.post(&format!("{path}/{act}"), json!({"reason": act})).await.expect(200);
+    }
+    let told = broker.get("/v1/topics/driftq.audit/messages?limit=1000").await.expect(200);
+    let told: Vec<_> = told["messages"].as_array().unwrap().iter().map(|message| &message["value"]).collect();
+    let acts: Vec<_> =
+        told.iter().filter(|entry| entry["type"].as_str().unwrap().starts_with("redrive_job")).collect();
+    let kinds: Vec<_> = acts.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        kinds,
+        ["redrive_job.started", "redrive_job.paused", "redrive_job.resumed", "redrive_job.stopped"],
+        "a resume that changes nothing is not told"
+    );
+    assert_eq!((&acts[0]["actor"], &acts[0]["reason"]), (&json!("eve"), &json!("mended")));
+    assert_eq!(acts[0]["target"], json!({"topic": "t"}));
+    assert_eq!((&acts[1]["target"]["job_id"], &acts[1]["reason"]), (&job["job_id"], &json!("pause")));
+}
+
 /// A client of a driftqd in another process.
 struct Remote {
     http: reqwest::Client,
@@ -178,8 +205,7 @@ struct Remote {
 
 impl Remote {
     fn of(process: &Process) -> Self {
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().unwrap();
-        Self { http, url: format!("http://{}", process.addr) }
+        Self { http: http().build().unwrap(), url: format!("http://{}", process.addr) }
     }
 
     async fn get(&self, path: &str) -> Reply {

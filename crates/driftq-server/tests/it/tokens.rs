@@ -75,7 +75,28 @@ async fn furnished(tokens: &Tokens) -> Broker {
     let run = json!({"workflow": "w", "run_id": "r", "topic": "acme.commands", "tenant_id": "acme", "retry_policy": {"max_attempts": 1}});
     root(&broker, Method::POST, "/v1/runs", run).await.expect(201);
     fail_one(&broker, "acme.commands").await;
+    root(&broker, Method::POST, "/v1/topics", json!({"name": "acme.again"})).await.expect(201);
+    let message = json!({"topic": "acme.again", "value": "dead", "envelope": envelope});
+    root(&broker, Method::POST, "/v1/produce", message).await.expect(200);
+    fail_one(&broker, "acme.again").await;
+    let job = json!({"filter": {"topic": "acme.again"}});
+    let job = root(&broker, Method::POST, "/v1/dlq/redrive", job).await.expect(202);
+    assert_eq!(job["job_id"], "job_1");
+    wait_until_moved(&broker).await;
     broker
+}
+
+/// Waits until the furnished job has moved all it has to move.
+async fn wait_until_moved(broker: &Broker) {
+    let began = Instant::now();
+    loop {
+        let path = "/v1/dlq/jobs/job_1?wait_ms=5";
+        let job = root(broker, Method::GET, path, Value::Null).await.expect(200);
+        if job["moved"] == 1 {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{job}");
+    }
 }
 
 async fn fail_one(broker: &Broker, topic: &str) {
@@ -123,6 +144,8 @@ fn sample(operation: &str) -> (&'static str, Value) {
         "append_events" => ("/v1/runs/r/events", json!({"events": [{"type": "x"}]})),
         "list_steps" => ("/v1/runs/r/steps", Value::Null),
         "store_step" => ("/v1/runs/r/steps/s", json!({"lease_id": "lease_1_1", "output": 1})),
+        "list_attempts" => ("/v1/runs/r/attempts", Value::Null),
+        "diff_attempts" => ("/v1/runs/r/diff", Value::Null),
         "show_run_dead_letter" => ("/v1/runs/r/dlq", Value::Null),
         "list_dead_letters" => ("/v1/dlq", Value::Null),
         "show_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0", Value::Null),
@@ -130,11 +153,7 @@ fn sample(operation: &str) -> (&'static str, Value) {
         "discard_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0/discard", json!({})),
         "list_fingerprints" => ("/v1/dlq/fingerprints", Value::Null),
         "diff_dead_letter" => ("/v1/dlq/dlq.acme.orders/0/0/diff", Value::Null),
-        "list_attempts" => ("/v1/runs/r/attempts", Value::Null),
-        "diff_attempts" => ("/v1/runs/r/diff?a=0.1&b=0.1", Value::Null),
-        "start_redrive_job" => {
-            ("/v1/dlq/redrive", json!({"filter": {"topic": "acme.orders"}, "dry_run": true}))
-        }
+        "start_redrive_job" => ("/v1/dlq/redrive", json!({"filter": {}})),
         "list_redrive_jobs" => ("/v1/dlq/jobs", Value::Null),
         "show_redrive_job" => ("/v1/dlq/jobs/job_1", Value::Null),
         "pause_redrive_job" => ("/v1/dlq/jobs/job_1/pause", json!({})),
@@ -340,6 +359,29 @@ async fn what_a_tenant_makes_is_its_own_and_its_lists_show_only_that() {
         .filter(|name| name.starts_with("runs.events."))
         .collect();
     assert_eq!(timelines, ["runs.events.mine", "runs.events.r"]);
+}
+
+#[tokio::test]
+async fn a_job_moves_only_what_whoever_started_it_may_see() {
+    let mut tokens = Tokens::new();
+    tokens.add("narrow", &["dlq"], "topics = [\"acme.orders\"]");
+    tokens.add("foreign", &["dlq"], "tenant = \"other\"");
+    let broker = furnished(&tokens).await;
+    let (narrow, foreign) = (text_of("narrow"), text_of("foreign"));
+    let all = json!({"filter": {}});
+    call(&broker, Some(&foreign), &Method::POST, "/v1/dlq/redrive", &all).await.expect(404);
+    let kinds = call(&broker, Some(&foreign), &Method::GET, "/v1/dlq/fingerprints", &Value::Null).await;
+    assert_eq!(kinds.expect(200)["fingerprints"], json!([]));
+    let job = call(&broker, Some(&narrow), &Method::POST, "/v1/dlq/redrive", &all).await.expect(202);
+    assert_eq!((&job["matched"], &job["actor"]), (&json!(1), &json!("narrow")));
+    let listed = call(&broker, Some(&narrow), &Method::GET, "/v1/dlq/jobs", &Value::Null).await.expect(200);
+    let ids: Vec<_> = listed["jobs"].as_array().unwrap().iter().map(|job| job["job_id"].clone()).collect();
+    assert_eq!(ids, ["job_2"], "the job of others is not shown");
+    for (token, status) in [(&foreign, 404), (&narrow, 200)] {
+        let stopped = call(&broker, Some(token), &Method::POST, "/v1/dlq/jobs/job_2/stop", &json!({})).await;
+        assert_eq!(stopped.status, status, "{}", stopped.body);
+    }
+    root(&broker, Method::GET, "/v1/dlq/jobs/job_2", Value::Null).await.expect(200);
 }
 
 #[tokio::test]
