@@ -9,7 +9,10 @@ use crate::{
     Attempt, AttemptRef, Command, DeadLetterReason, Entropy, GroupId, GroupTouched, Instant, MessageAt,
     Pending, Position, Record, Rejection, Reply, SkipReason, Skipped, State, WallTime,
 };
-use crate::{dead_letter, group, idempotency, lease, produce, redrive, run, run_replay, settle};
+use crate::{
+    dead_letter, group, idempotency, lease, produce, redrive, retry_now, run, run_replay, seek, settle,
+    topic_delete, topic_settings,
+};
 use alloc::vec::Vec;
 
 /// Decides a command. Nothing is changed; a rejection has no facts.
@@ -35,6 +38,11 @@ pub fn decide(state: &State, entropy: Entropy, command: Command) -> Result<(Vec<
         Command::CancelRun(cancel) => run::decide_cancel(&mut draft, cancel)?,
         Command::Redrive(redrive) => redrive::decide_redrive(&mut draft, *redrive)?,
         Command::Discard(discard) => return dead_letter::decide_discard(state, discard),
+        Command::PatchTopic(patch) => topic_settings::decide_patch(&mut draft, *patch)?,
+        Command::DeleteTopic(delete) => topic_delete::decide_delete(&mut draft, delete)?,
+        Command::SeekGroup(seek) => seek::decide_seek(&mut draft, *seek)?,
+        Command::DeleteGroup(delete) => seek::decide_delete(&mut draft, delete)?,
+        Command::RetryNow(ask) => retry_now::decide_retry_now(&mut draft, *ask)?,
     };
     Ok((draft.finish(), reply))
 }
@@ -144,7 +152,7 @@ fn make_visible(draft: &mut Draft<'_>, max: usize) {
 
 fn forget(draft: &mut Draft<'_>, max: usize, is_open: &dyn Fn(GroupId) -> bool) {
     let state = draft.state;
-    let keys = state.keys.over(state.now, state.limits.key_window, max);
+    let keys = state.keys.over(state.now, state.key_window_longest(), max);
     if keys > 0 {
         draft.push(Record::KeysForgotten(keys));
     }
@@ -193,6 +201,11 @@ pub fn apply(state: &mut State, position: Position, record: &Record) {
         Record::RunReplayed(fact) => run_replay::apply_replayed(state, position, fact),
         Record::StepStored(fact) => run::apply_step(state, position, fact),
         Record::Carried(fact) => apply_carried(state, position, fact),
+        Record::TopicSet(fact) => topic_settings::apply_set(state, position, fact),
+        Record::TopicDeleted(fact) => topic_delete::apply_deleted(state, position, fact),
+        Record::GroupSought(fact) => seek::apply_sought(state, position, fact),
+        Record::GroupDeleted(fact) => group::apply_forgotten(state, fact.group),
+        Record::MadeDue(fact) => retry_now::apply_made_due(state, position, fact),
     }
     state.applied = state.applied.max(position);
 }

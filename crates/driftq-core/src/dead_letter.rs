@@ -136,6 +136,8 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
         note,
     };
     topic.append(fact.at, appended);
+    state.tally.dead_open += 1;
+    state.tally.dead_of.insert((fact.original, fact.at));
 }
 
 pub(crate) fn decide_discard(state: &State, discard: Discard) -> Result<(Vec<Record>, Reply), Rejection> {
@@ -152,9 +154,12 @@ pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLet
     let Some(topic) = state.topic_effect(fact.at.topic, position) else { return };
     let Some(partition) = topic.partition_mut(fact.at.partition) else { return };
     let rare = partition.rare_mut();
-    rare.open_dead.remove(&fact.at.offset);
+    let was_open = rare.open_dead.remove(&fact.at.offset);
     if let Some(dead) = rare.notes.get_mut(&fact.at.offset).and_then(|note| note.dead.as_mut()) {
         dead.closed = Some(fact.how.clone());
+    }
+    if was_open {
+        state.tally.dead_open -= 1;
     }
 }
 

@@ -3,10 +3,10 @@
 //! Promise: the floor passes an offset only when it and all before it are settled, so acking 7 before 5 never loses 5.
 //! A settled stretch costs one range however long it is; only what is leased or waits for a retry costs an entry.
 
-use crate::idempotency::ConsumedKeys;
+use crate::idempotency::{Consumed, ConsumedKeys};
 use crate::{
-    Attempt, AttemptRef, Claim, GroupCreated, GroupId, GroupName, Instant, LeaseId, MessageOf, Millis,
-    Offset, OwnerId, PartitionId, Position, State, TopicId, TopicKind,
+    Attempt, AttemptRef, Claim, GroupCreated, GroupId, GroupName, Instant, KeyDigest, LeaseId, MessageOf,
+    Millis, Offset, OwnerId, PartitionId, Position, State, TopicId, TopicKind,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -35,6 +35,8 @@ pub struct Group {
     /// The partition whose turn it is.
     pub(crate) turn: u32,
     pub(crate) consumed: ConsumedKeys,
+    /// Leases up to this serial were given out before it was made.
+    pub(crate) born: u64,
 }
 
 /// A group's progress in one partition.
@@ -54,6 +56,8 @@ pub struct Progress {
     pub(crate) retries: BTreeSet<(Instant, Offset)>,
     acks: BTreeMap<Offset, Memo>,
     acks_order: VecDeque<Offset>,
+    /// Messages below may have been delivered before the group was moved.
+    pub(crate) seen: Offset,
 }
 
 /// A message that was delivered and is not settled.
@@ -131,6 +135,13 @@ impl Group {
         self.partitions.get_mut(usize::try_from(partition.0).ok()?)
     }
 
+    /// The message by which this group acked a key, while that counts: it ends when the group moves back behind it.
+    pub(crate) fn acked_by(&self, key: &KeyDigest, state: &State) -> Option<&Consumed> {
+        let consumed = self.consumed.find(key, state.now, state.limits.consumed_key_window)?;
+        let progress = self.progress(consumed.partition)?;
+        progress.is_settled(consumed.offset).then_some(consumed)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.partitions.iter().all(|progress| progress.pending.is_empty())
     }
@@ -155,6 +166,11 @@ impl Progress {
             || self.ranges.range(..=offset.0).next_back().is_some_and(|(_, end)| offset.0 < *end)
     }
 
+    /// Whether the owner that settled a message by an ack is still remembered.
+    pub(crate) fn is_ack_remembered(&self, offset: Offset) -> bool {
+        self.acks.get(&offset).is_some_and(|memo| memo.how == SettledBy::Ack)
+    }
+
     /// How many messages of a partition that ends at `end` are not settled.
     #[must_use]
     pub fn lag(&self, end: Offset) -> u64 {
@@ -164,6 +180,12 @@ impl Progress {
     /// What was delivered and is not settled.
     pub fn pending(&self) -> impl Iterator<Item = (Offset, &Pending)> {
         self.pending.iter().map(|(offset, pending)| (*offset, pending))
+    }
+
+    /// How many messages were delivered and are not settled.
+    #[must_use]
+    pub fn pending_count(&self) -> u64 {
+        self.pending.len() as u64
     }
 
     /// The state of one message that was delivered and is not settled.
@@ -216,6 +238,26 @@ impl Progress {
         if self.acks.insert(offset, memo).is_none() {
             self.acks_order.push_back(offset);
         }
+    }
+
+    /// Moves to another place; answers what was pending, which is over.
+    pub(crate) fn move_to(&mut self, place: &crate::SoughtPlace) -> BTreeMap<Offset, Pending> {
+        let before = core::mem::take(self);
+        *self = Self {
+            next: place.next,
+            floor: place.floor,
+            settled_bytes: place.bytes,
+            above: place.settled.iter().map(|(from, until)| until.0 - from.0).sum(),
+            ranges: place.settled.iter().map(|(from, until)| (from.0, until.0)).collect(),
+            seen: before.seen.max(place.seen),
+            ..Self::default()
+        };
+        // A repeated ack of what stays settled is still answered alike.
+        let acks = before.acks.into_iter().filter(|(offset, _)| self.is_settled(*offset)).collect();
+        self.acks = acks;
+        self.acks_order =
+            before.acks_order.into_iter().filter(|offset| self.acks.contains_key(offset)).collect();
+        before.pending
     }
 
     /// Marks a message as done with and lets the floor pass over what is settled.
@@ -278,7 +320,8 @@ fn lease_digest(lease: LeaseId) -> u32 {
 
 pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupCreated) {
     state.ids.group = state.ids.group.max(fact.group.next());
-    if state.groups.contains_key(&fact.group) {
+    // Without its topic it was deleted together with it, as the log goes on to tell.
+    if state.groups.contains_key(&fact.group) || !state.topics.contains_key(&fact.topic) {
         return;
     }
     let partitions = fact
@@ -304,6 +347,7 @@ pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupC
         ever_acked: false,
         turn: 0,
         consumed: ConsumedKeys::default(),
+        born: state.ids.lease,
     };
     state.adopt_group(group);
 }

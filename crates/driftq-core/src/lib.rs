@@ -11,11 +11,13 @@ extern crate alloc;
 
 mod broker;
 mod check;
+mod check_explained;
 mod checkpoint;
 mod command;
 mod dead_letter;
 mod draft;
 mod event;
+mod explain;
 mod group;
 mod idempotency;
 mod lease;
@@ -24,28 +26,41 @@ mod produce;
 mod record;
 mod redrive;
 mod retry;
+mod retry_now;
 mod run;
 mod run_replay;
+mod seek;
 mod settle;
 mod state;
 mod timers;
 mod topic;
+mod topic_delete;
+mod topic_settings;
 mod units;
 mod views;
 
 pub use broker::{apply, decide, decide_due};
 pub use check::check;
+pub use check_explained::check_explained;
 pub use checkpoint::{CheckpointError, Entity, EntityId};
 pub use command::*;
 pub use dead_letter::{AttemptRef, DeadLetterState, HISTORY_NEWEST_MAX};
 pub use event::{Event, FailureCause, ReplayRequested};
+pub use explain::{AHEAD_EXACT_MAX, Explained, Why};
 pub use group::{Group, Lease, Pending, Progress, Waiting};
 pub use idempotency::{KeyDigest, KeyWindow};
 pub use names::*;
 pub use record::*;
 pub use retry::{Entropy, RetryPolicy};
+pub use retry_now::{MadeDue, WaitedFor, WasWaiting};
 pub use run::{Replay, Run, RunDeadLetter, RunStatus, STEPS_MAX, StoredStep};
+pub use seek::{GroupDeleted, GroupSought, SEEK_STRETCHES_MAX, SoughtPlace};
 pub use state::{Limits, State};
 pub use topic::{Entry, Note, Partition, Topic, TopicKind};
+pub use topic_delete::TopicDeleted;
+pub use topic_settings::{
+    Change, Effective, Patterns, PolicyPatch, Retention, RetentionPatch, Routing, RoutingPatch,
+    SettingsPatch, TopicPattern, TopicSet, TopicSettings,
+};
 pub use units::*;
 pub use views::*;

@@ -19,12 +19,12 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
     let (at, dead) = find(state, &redrive.dead_letter)?;
     let key = redrive.idempotency.as_ref().map(|key| idempotency::mark(key, Scope::Redrive(at)));
     if let Some(mark) = &key {
-        match (find_key(draft, mark)?, &dead.closed) {
+        match (find_key(draft, mark, state.limits.key_window)?, &dead.closed) {
             (Some(KeyHit::Message(to)), _) => return Ok(Reply::Redriven { to, topic: name_of(draft, to) }),
-            (Some(KeyHit::Run(run)), Some(Closing::Replayed { replay_seq })) => {
+            (Some(KeyHit::Run(run, _)), Some(Closing::Replayed { replay_seq })) => {
                 return Ok(Reply::RunReplayed { run, replay_seq: *replay_seq });
             }
-            (Some(KeyHit::Run(_)), _) | (None, _) => {}
+            (Some(KeyHit::Run(_, _)), _) | (None, _) => {}
         }
     }
     if dead.closed.is_some() {
@@ -47,15 +47,17 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
             key,
         );
     }
-    let original = state.topics.get(&dead.original.topic);
-    let target = match (&redrive.target_topic, original) {
+    // A deleted original has its name's heir for a successor.
+    let original = redrive.dead_letter.topic.original();
+    let target = match (&redrive.target_topic, &original) {
         (Some(name), _) => {
             state.topic(name).ok_or_else(|| Rejection::UnknownTopic(name.as_str().to_string()))?
         }
-        (None, Some(topic)) => topic,
-        (None, None) => return Err(Rejection::UnknownTopic(redrive.dead_letter.topic.as_str().to_string())),
+        (None, name) => {
+            state.topic(name).ok_or_else(|| Rejection::OriginalDeleted(name.as_str().to_string()))?
+        }
     };
-    let is_elsewhere = target.id != dead.original.topic;
+    let is_elsewhere = target.name != original;
     let partition = PartitionId(dead.original.partition.0 % target.partition_count());
     if key.is_some() {
         make_room_for_key(draft);

@@ -170,7 +170,7 @@ pub(crate) fn decide_create(draft: &mut Draft<'_>, create: CreateRun) -> Result<
         idempotency::mark(key, Scope::Run(topic))
     });
     if let Some(mark) = &mark
-        && let Some(KeyHit::Run(run)) = find_key(draft, mark)?
+        && let Some(KeyHit::Run(run, _)) = find_key(draft, mark, state.limits.key_window)?
     {
         return Ok(Reply::RunCreated { run, duplicate: true });
     }
@@ -338,7 +338,7 @@ pub(crate) fn decide_cancel(draft: &mut Draft<'_>, cancel: CancelRun) -> Result<
 
 pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &RunCreated) {
     state.ids.run = state.ids.run.max(fact.run.next());
-    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run));
+    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run, fact.topic));
     // A topic of that name that was there before becomes the timeline now.
     if let Some(topic) = state.topic_effect(fact.timeline, position) {
         topic.kind = TopicKind::Timeline(fact.run);
@@ -393,7 +393,13 @@ pub(crate) fn apply_step(state: &mut State, position: Position, fact: &StepStore
 
 /// What the broker's own events do to their run.
 pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventAppended) {
+    let before = state.runs.get(&fact.of.run).map(|run| run.status);
     let Some(run) = state.run_effect(fact.of.run, position) else { return };
+    move_by(run, position, fact);
+    state.recount_run(fact.of.run, before);
+}
+
+fn move_by(run: &mut Run, position: Position, fact: &EventAppended) {
     match &fact.event {
         Event::Received { .. } => {
             run.attempt = fact.attempt;

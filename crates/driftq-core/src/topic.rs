@@ -42,11 +42,16 @@ pub struct Topic {
     pub applied: Position,
     /// Its partitions.
     pub partitions: Vec<Partition>,
+    /// What it was told itself.
+    pub(crate) settings: Option<Box<crate::TopicSettings>>,
     traits: Vec<Traits>,
     #[serde(skip)]
     traits_numbers: BTreeMap<Traits, u32>,
     #[serde(skip)]
     pub(crate) groups: BTreeMap<GroupName, GroupId>,
+    /// The number of the first pattern of the configuration that fits its name.
+    #[serde(skip)]
+    pub(crate) pattern: Option<u16>,
 }
 
 /// What many messages have in common; each combination is kept once a topic.
@@ -159,10 +164,18 @@ impl Topic {
             kind,
             applied,
             partitions,
+            settings: None,
             traits: Vec::new(),
             traits_numbers: BTreeMap::new(),
             groups: BTreeMap::new(),
+            pattern: None,
         }
+    }
+
+    /// What it was told itself.
+    #[must_use]
+    pub fn settings(&self) -> Option<&crate::TopicSettings> {
+        self.settings.as_deref()
     }
 
     /// How many partitions.
@@ -179,6 +192,11 @@ impl Topic {
 
     pub(crate) fn partition_mut(&mut self, partition: PartitionId) -> Option<&mut Partition> {
         self.partitions.get_mut(usize::try_from(partition.0).ok()?)
+    }
+
+    /// How many dead letters wait for somebody.
+    pub(crate) fn open_dead_letters(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.rare().open_dead.len() as u64).sum()
     }
 
     /// Its groups, by name.
@@ -342,6 +360,28 @@ impl Partition {
     #[must_use]
     pub fn visible_at(&self, index: u64) -> Option<Offset> {
         self.visible.at(index)
+    }
+
+    /// The first place of the visible sequence from which on all visible offsets not below this one are met.
+    pub(crate) fn visible_from(&self, offset: Offset) -> u64 {
+        let holds = |span: &&Span| span.offset + span.len > offset.0;
+        let found = self.visible.spans.iter().find(holds);
+        found.map_or(self.visible.end, |span| span.index + offset.0.saturating_sub(span.offset))
+    }
+
+    /// The place of the visible sequence at which this offset is met; `None` while it is delayed.
+    #[must_use]
+    pub fn visible_index(&self, offset: Offset) -> Option<u64> {
+        let holds = |span: &&Span| (span.offset..span.offset + span.len).contains(&offset.0);
+        self.visible.spans.iter().find(holds).map(|span| span.index + (offset.0 - span.offset))
+    }
+
+    /// Bytes of the messages below an offset, and of those that are not kept any more.
+    pub(crate) fn bytes_below(&self, offset: Offset) -> u64 {
+        let below = usize::try_from(offset.0.saturating_sub(self.first.0)).unwrap_or(usize::MAX);
+        let kept = self.entries.0.range(below.min(self.entries.0.len())..);
+        let behind: u64 = kept.map(|entry| u64::from(entry.bytes)).sum();
+        self.bytes.saturating_sub(behind)
     }
 
     /// Entries that are written apart, if they are many.

@@ -7,7 +7,7 @@ use crate::{
     DeadLetterState, Group, GroupName, MessageAt, Offset, PartitionId, Position, Run, RunNo, RunStatus,
     State, TenantId, TopicId, TopicName, WorkflowName,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::ops::Bound;
 
 /// How many entries a filtered page looks at.
@@ -37,6 +37,21 @@ pub struct DeadLetterFilter {
     pub run: Option<RunNo>,
     /// For this reason.
     pub reason: Option<crate::DeadLetterReason>,
+}
+
+/// Figures of the whole broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Topics of every kind.
+    pub topics: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Runs by status; a status that no run has is left out.
+    pub runs: BTreeMap<RunStatus, u64>,
+    /// Open dead letters.
+    pub dead_letters_open: u64,
+    /// Messages under a lease.
+    pub in_flight: u64,
 }
 
 /// One page of a list.
@@ -93,6 +108,52 @@ impl State {
         Page { items, next: None }
     }
 
+    /// Figures of the whole broker; each is kept up with every fact, so asking costs nothing.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            topics: self.topics.len() as u64,
+            groups: self.groups.len() as u64,
+            runs: self.tally.runs.clone(),
+            dead_letters_open: self.tally.dead_open,
+            in_flight: self.timers.leases.len() as u64,
+        }
+    }
+
+    /// Groups in the order of topic and name, from behind `after`; of one topic only, if it is named.
+    #[must_use]
+    pub fn groups_page(
+        &self,
+        topic: Option<&TopicName>,
+        after: Option<&(TopicName, Option<GroupName>)>,
+        limit: usize,
+    ) -> Page<(&crate::Topic, &Group), (TopicName, Option<GroupName>)> {
+        let mut items = Vec::new();
+        let from = topic.or(after.map(|(topic, _)| topic));
+        let lower = from.map_or(Bound::Unbounded, |from| Bound::Included(from.clone()));
+        let names = self.topic_names.range((lower, Bound::Unbounded));
+        for (looked, (name, id)) in names.enumerate() {
+            if topic.is_some_and(|topic| topic != name) {
+                break;
+            }
+            if looked >= SCAN_MAX {
+                return Page { items, next: Some((name.clone(), None)) };
+            }
+            let Some(found) = self.topics.get(id) else { continue };
+            let behind = after.filter(|(topic, _)| topic == name).and_then(|(_, group)| group.as_ref());
+            let lower = behind.map_or(Bound::Unbounded, |group| Bound::Excluded(group.clone()));
+            for (_, id) in found.groups.range((lower, Bound::Unbounded)) {
+                if items.len() >= limit {
+                    return Page { next: items.last().map(place_of), items };
+                }
+                if let Some(group) = self.groups.get(id) {
+                    items.push((found, group));
+                }
+            }
+        }
+        Page { items, next: None }
+    }
+
     /// A dead letter's own state.
     #[must_use]
     pub fn dead_letter(&self, at: MessageAt) -> Option<&DeadLetterState> {
@@ -138,6 +199,10 @@ impl State {
             open.map(move |offset| MessageAt { topic, partition: id, offset: *offset })
         })
     }
+}
+
+fn place_of((topic, group): &(&crate::Topic, &Group)) -> (TopicName, Option<GroupName>) {
+    (topic.name.clone(), Some(group.name.clone()))
 }
 
 fn matches(filter: &RunFilter, run: &Run) -> bool {

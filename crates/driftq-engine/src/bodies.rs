@@ -129,7 +129,12 @@ pub(crate) fn holds_body(record: &Record) -> bool {
         | Record::DeadLetterClosed(_)
         | Record::DeadlinePassed(_)
         | Record::KeysForgotten(_)
-        | Record::Carried(_) => false,
+        | Record::Carried(_)
+        | Record::TopicSet(_)
+        | Record::TopicDeleted(_)
+        | Record::GroupSought(_)
+        | Record::GroupDeleted(_)
+        | Record::MadeDue(_) => false,
     }
 }
 

@@ -242,8 +242,15 @@ impl Progress {
                 self.needs = Some(state.applied);
                 return;
             };
-            // An entity that is gone by now is told of by the log behind this checkpoint.
-            let Some(entity) = state.encode_entity(id) else { continue };
+            let Some(entity) = state.encode_entity(id) else {
+                if matches!(id, EntityId::Entries { .. }) {
+                    // Its topic was deleted between two of its chunks: half a topic is none that the log could go on with.
+                    *self = Self::begin(state, checkpoints);
+                    return;
+                }
+                // An entity that is gone by now is told of by the log behind this checkpoint.
+                continue;
+            };
             if let EntityId::Topic(topic) = id {
                 self.entries = state.entries_of(topic).into_iter();
             }

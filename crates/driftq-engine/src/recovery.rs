@@ -5,7 +5,7 @@
 
 use crate::EngineError;
 use crate::checkpoint::{Assembler, Checkpoints};
-use driftq_core::{Limits, Position, Record, State, apply};
+use driftq_core::{Limits, Patterns, Position, Record, State, apply};
 use driftq_log::LogReader;
 use std::ops::ControlFlow;
 
@@ -33,21 +33,27 @@ pub fn recover<R: LogReader>(
     reader: &R,
     checkpoints: &mut dyn Checkpoints,
     limits: Limits,
+    patterns: &Patterns,
 ) -> Result<(State, Recovery), EngineError> {
-    let mut state = State::new(limits);
+    let empty = || State::new(limits).with_patterns(patterns.clone());
+    let mut state = empty();
     let mut recovery = Recovery::default();
     let mut assembler = Assembler::default();
     let mut unreadable = None;
     let (at, warnings) = checkpoints.load(&mut |chunk| match assembler.take(chunk) {
-        Some(Ok(entity)) => state.adopt(entity),
+        Some(Ok(entity)) if unreadable.is_none() => state.adopt(entity),
         Some(Err(error)) => unreadable = Some(error),
-        None => {}
+        Some(Ok(_)) | None => {}
     })?;
-    if let Some(error) = unreadable {
-        return Err(error.into());
-    }
     recovery.warnings = warnings;
-    recovery.checkpoint = at.map_or(0, |at| at.0);
+    match unreadable {
+        // The log tells all of it.
+        Some(error) => {
+            recovery.warnings.push(format!("{error}; the whole log is read instead"));
+            state = empty();
+        }
+        None => recovery.checkpoint = at.map_or(0, |at| at.0),
+    }
     let from = state.applied.next();
     let mut failure = None;
     reader.scan(driftq_log::Position(from.0), &mut |position, bytes| match Record::decode(bytes) {

@@ -10,6 +10,7 @@ use axum::extract::FromRequestParts;
 use driftq_engine::Broker;
 use http::request::Parts;
 use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
 
 /// Shared by all handlers; clones are cheap and equal.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     /// Topic names already looked up.
     pub(crate) names: Names,
     engine: OnceLock<Broker>,
+    started: Instant,
 }
 
 impl App {
@@ -36,7 +38,13 @@ impl App {
             metrics: Metrics::default(),
             names: Names::default(),
             engine: OnceLock::new(),
+            started: Instant::now(),
         }))
+    }
+
+    /// How long this process has been at it.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// From now on handlers reach the engine.

@@ -15,6 +15,11 @@ use serde::de::DeserializeOwned;
 /// Query parameters that mean something without a value.
 const FLAGS: &[&str] = &["detail"];
 
+/// The header that says who asks.
+const ACTOR: &str = "x-driftq-actor";
+/// Its longest value.
+const ACTOR_BYTES_MAX: usize = 200;
+
 /// A request's fields: its JSON body when there is one, otherwise its query, read as `Q`.
 pub(crate) struct Fields<T, Q>(pub(crate) T, std::marker::PhantomData<Q>);
 
@@ -151,6 +156,23 @@ impl FromRequestParts<App> for KeyHeader {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         text_header(&parts.headers, "idempotency-key").map(Self)
+    }
+}
+
+/// Who asks, as `X-Driftq-Actor` says.
+pub(crate) struct Actor(pub(crate) Option<String>);
+
+impl FromRequestParts<App> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let actor = text_header(&parts.headers, ACTOR)?;
+        match actor {
+            Some(name) if name.len() > ACTOR_BYTES_MAX => {
+                Err(Problem::invalid(format!("the header {ACTOR} is longer than {ACTOR_BYTES_MAX} bytes")))
+            }
+            actor => Ok(Self(actor)),
+        }
     }
 }
 

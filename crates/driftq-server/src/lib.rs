@@ -7,6 +7,7 @@ mod answer;
 mod app;
 mod broker;
 mod config;
+mod config_file;
 mod convert;
 mod extract;
 mod gate;
@@ -21,11 +22,14 @@ mod openapi;
 mod problem;
 mod render;
 mod routes;
+mod seek;
 mod server;
 mod shelf;
 mod sse;
+mod system;
 
-pub use config::{Cli, Config, LogFormat, Task, parse, print_config};
+pub use config::{Cli, Config, LogFormat, OptionsError, Task, parse, print_config};
+pub use config_file::ConfigFileError;
 pub use server::{Server, ServerError};
 
 /// The OpenAPI document of this release, as `spec/openapi.json` has it.

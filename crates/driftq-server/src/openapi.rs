@@ -61,6 +61,17 @@ impl Operation {
         self
     }
 
+    /// Somebody who operates the broker asks for it, and may say who he is.
+    pub(crate) fn operated(mut self) -> Self {
+        let actor = ParameterBuilder::new()
+            .name("X-Driftq-Actor")
+            .parameter_in(ParameterIn::Header)
+            .description(Some("Who asks, at most 200 bytes."))
+            .schema(Some(string()));
+        self.parameters.push(actor.build());
+        self
+    }
+
     /// It reads this JSON body, when there is one.
     pub(crate) fn body<B: ToSchema>(mut self) -> Self {
         self.body = Some(self.refer::<B>());

@@ -4,7 +4,9 @@
 //! from this table, so neither can know a route that the other does not.
 
 use crate::app::App;
-use crate::handlers::{consume, dead_letters, events, health, produce, runs, settle, steps, topics};
+use crate::handlers::{
+    consume, dead_letters, events, groups, health, messages, produce, runs, settle, stats, steps, topics,
+};
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use axum::Router;
@@ -56,11 +58,20 @@ fn put<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operat
     route(HttpMethod::Put, MethodFilter::PUT, path, handler, operation)
 }
 
+fn patch<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Patch, MethodFilter::PATCH, path, handler, operation)
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Delete, MethodFilter::DELETE, path, handler, operation)
+}
+
 /// The table.
 pub(crate) fn table() -> Vec<Route> {
     let mut table = health_routes();
     table.extend(topic_routes());
     table.extend(message_routes());
+    table.extend(operator_routes());
     table.extend(run_routes());
     table.extend(timeline_routes());
     table.extend(dead_letter_routes());
@@ -119,6 +130,22 @@ fn topic_routes() -> Vec<Route> {
             "/v1/topics/{topic}",
             topics::show,
             op("show_topic", "Show a topic").answers::<api::Topic>(200, JSON),
+        ),
+        patch(
+            "/v1/topics/{topic}",
+            topics::patch,
+            op("patch_topic", "Change a topic's settings")
+                .operated()
+                .body::<api::PatchTopicRequest>()
+                .answers::<api::Topic>(200, JSON),
+        ),
+        delete(
+            "/v1/topics/{topic}",
+            topics::delete,
+            op("delete_topic", "Delete a topic with all that is in it")
+                .operated()
+                .query::<api::DeleteTopicQuery>()
+                .answers_nothing(204),
         ),
         get(
             "/v1/topics/{topic}/messages",
@@ -183,6 +210,57 @@ fn message_routes() -> Vec<Route> {
                 .query::<api::ExtendQuery>()
                 .body::<api::ExtendRequest>()
                 .answers::<api::ExtendResponse>(200, JSON),
+        ),
+    ]
+}
+
+fn operator_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("messages", id, summary);
+    vec![
+        post(
+            "/v1/retry-now",
+            messages::retry_now,
+            op("retry_now", "End a message's backoff or delay now")
+                .operated()
+                .query::<api::RetryNowQuery>()
+                .body::<api::RetryNowRequest>()
+                .answers::<api::RetryNowResponse>(200, JSON),
+        ),
+        get(
+            "/v1/explain",
+            messages::explain,
+            op("explain", "Why a message is not running")
+                .query::<api::ExplainQuery>()
+                .answers::<api::Explanation>(200, JSON),
+        ),
+        get(
+            "/v1/groups",
+            groups::list,
+            op("list_groups", "List groups")
+                .query::<api::GroupListQuery>()
+                .answers::<api::GroupPage>(200, JSON),
+        ),
+        delete(
+            "/v1/groups",
+            groups::delete,
+            op("delete_group", "Forget a group")
+                .operated()
+                .query::<api::DeleteGroupQuery>()
+                .answers_nothing(204),
+        ),
+        post(
+            "/v1/groups/seek",
+            groups::seek,
+            op("seek_group", "Let a group read on elsewhere")
+                .operated()
+                .query::<api::SeekQuery>()
+                .body::<api::SeekRequest>()
+                .answers::<api::SeekResponse>(200, JSON),
+        ),
+        get(
+            "/v1/stats",
+            stats::stats,
+            op("stats", "Figures of the whole broker").answers::<api::Stats>(200, JSON),
         ),
     ]
 }

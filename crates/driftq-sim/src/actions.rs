@@ -108,7 +108,7 @@ impl World {
         match op {
             Op::Topic { topic, partitions, fate } => {
                 let partitions = Some(*partitions).filter(|count| *count > 0);
-                let create = CreateTopic { name: topic_name(*topic), partitions };
+                let create = CreateTopic::plain(topic_name(*topic), partitions);
                 self.call(Ask::Command(Command::CreateTopic(create)), *fate)
             }
             Op::Produce { messages, fate } => {

@@ -206,7 +206,7 @@ fn produce_fresh(world: &mut World) -> Verdict {
     let known =
         world.model.topics.values().find(|topic| !topic.is_timeline()).map(|topic| topic.name.clone());
     let Some(topic) = (if fits { Some(topic_name(9)) } else { known }) else { return Ok(()) };
-    let create = CreateTopic { name: topic.clone(), partitions: None };
+    let create = CreateTopic::plain(topic.clone(), None);
     world.send(Ask::Command(Command::CreateTopic(create)), Take::All, false, None);
     let content = Content { value: b"\"fresh\"".to_vec(), ..Content::default() }.encode();
     let produce = Produce {

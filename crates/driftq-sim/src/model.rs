@@ -255,6 +255,11 @@ impl Model {
             Record::RunReplayed(fact) => self.run_replayed(position, fact, context),
             Record::StepStored(fact) => self.step_stored(position, fact, context),
             Record::Carried(_) => Err("a record was carried although nothing was released".to_owned()),
+            Record::TopicSet(_)
+            | Record::TopicDeleted(_)
+            | Record::GroupSought(_)
+            | Record::GroupDeleted(_)
+            | Record::MadeDue(_) => Err(format!("nobody asked for {record:?}")),
         }
     }
 

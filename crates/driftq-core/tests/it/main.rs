@@ -5,5 +5,6 @@ mod edges;
 mod exhaustive;
 mod formats;
 mod idempotency;
+mod operating;
 mod runs;
 mod story;

@@ -1,6 +1,8 @@
 //! A story: one command a line, its outcome as text. Every invariant is checked after every fact, and a `restart`
 //! rebuilds the state twice, from the whole log and from a checkpoint, and compares.
 
+mod operate;
+
 use driftq_core::*;
 use expect_test::Expect;
 use std::collections::BTreeMap;
@@ -21,12 +23,18 @@ struct World {
     log: Vec<Record>,
     told: String,
     epoch: u32,
+    patterns: Patterns,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world =
-            Self { state: State::new(Limits::default()), log: Vec::new(), told: String::new(), epoch: 0 };
+        let mut world = Self {
+            state: State::new(Limits::default()),
+            log: Vec::new(),
+            told: String::new(),
+            epoch: 0,
+            patterns: Patterns::default(),
+        };
         world.start();
         world.pass(1_000);
         world
@@ -48,6 +56,7 @@ impl World {
             // Facts of one transition may pass through states that only their end makes whole.
         }
         assert_eq!(driftq_core::check(&self.state), Ok(()), "{}", self.told);
+        assert_eq!(check_explained(&self.state), Ok(()), "{}", self.told);
     }
 
     fn pass(&mut self, ms: u64) {
@@ -87,7 +96,7 @@ impl World {
 
     /// Rebuilds the state from the whole log, and from a checkpoint taken entity by entity while the log was applied.
     fn restart(&mut self) {
-        let mut whole = State::new(self.state.limits);
+        let mut whole = self.empty();
         for (index, record) in self.log.iter().enumerate() {
             apply(&mut whole, Position(index as u64 + 1), record);
         }
@@ -101,7 +110,7 @@ impl World {
     /// A checkpoint that begins in the middle of the log and takes one entity every other record.
     fn fuzzy_checkpoint(&self) -> State {
         let middle = self.log.len() / 2;
-        let mut running = State::new(self.state.limits);
+        let mut running = self.empty();
         let mut chunks = Vec::new();
         let mut ids = Vec::new().into_iter();
         for (index, record) in self.log.iter().enumerate() {
@@ -115,7 +124,7 @@ impl World {
             }
         }
         chunks.extend(ids.filter_map(|id| running.encode_entity(id)));
-        let mut state = State::new(self.state.limits);
+        let mut state = self.empty();
         for chunk in &chunks {
             state.adopt(Entity::decode(chunk).expect("an entity survives its encoding"));
         }
@@ -179,12 +188,15 @@ impl World {
             "lag" => self.lag(&line),
             "unread" => self.unread(&line),
             "limit" => self.limit(&line),
-            other => panic!("no such line: {other}"),
+            other => self.operate(other, &line),
         }
     }
 
     fn topic(&mut self, line: &Line<'_>) {
-        let create = CreateTopic { name: topic(line.words[1]), partitions: line.number("p").map(small) };
+        let create = CreateTopic {
+            settings: Some(Box::new(line.settings())),
+            ..CreateTopic::plain(topic(line.words[1]), line.number("p").map(small))
+        };
         if let Some(Reply::Topic { partitions, created }) = self.ask(Command::CreateTopic(create)) {
             self.tell(&format!("{} {partitions}", if created { "created" } else { "exists" }));
         }

@@ -3,10 +3,12 @@
 //! Promise: exhaustive, so that a new command says what it is before it can be carried out.
 
 use crate::handle::Request;
-use driftq_core::{Command, Record};
+use driftq_core::{Command, Record, SeekTo};
 
 /// Bytes a record may take besides the texts of its command.
 const RECORD_OVERHEAD: usize = 2_048;
+/// Bytes that the fact of a seek may take a partition.
+const PLACE_BYTES: usize = 64;
 
 /// Whether a request may change the state.
 pub(super) fn changes_state(request: &Request) -> bool {
@@ -41,7 +43,8 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::CreateRun(_)
         | Command::AppendEvents(_)
         | Command::ReplayRun(_)
-        | Command::Redrive(_) => true,
+        | Command::Redrive(_)
+        | Command::PatchTopic(_) => true,
         Command::Lease(_)
         | Command::Ack(_)
         | Command::Nack(_)
@@ -49,7 +52,11 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::GiveBack(_)
         | Command::StoreStep(_)
         | Command::CancelRun(_)
-        | Command::Discard(_) => false,
+        | Command::Discard(_)
+        | Command::DeleteTopic(_)
+        | Command::SeekGroup(_)
+        | Command::DeleteGroup(_)
+        | Command::RetryNow(_) => false,
     }
 }
 
@@ -77,7 +84,16 @@ pub(super) fn command_bytes(command: &Command) -> usize {
         | Command::Extend(_)
         | Command::GiveBack(_)
         | Command::CancelRun(_)
-        | Command::Discard(_) => 0,
+        | Command::Discard(_)
+        | Command::PatchTopic(_)
+        | Command::DeleteTopic(_)
+        | Command::DeleteGroup(_)
+        | Command::RetryNow(_) => 0,
+        Command::SeekGroup(seek) => match &seek.to {
+            SeekTo::Places { places, .. } => places.len() * PLACE_BYTES,
+            // Settled stretches are few but for a bounded number, for which a turn's own room is enough.
+            SeekTo::Earliest | SeekTo::Latest | SeekTo::Offset { .. } => 0,
+        },
     }
 }
 

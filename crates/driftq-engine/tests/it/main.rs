@@ -2,5 +2,6 @@
 
 mod durability;
 mod harness;
+mod operating;
 mod waiting;
 mod waiting_edges;

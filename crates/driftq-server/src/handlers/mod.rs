@@ -3,9 +3,12 @@
 pub(crate) mod consume;
 pub(crate) mod dead_letters;
 pub(crate) mod events;
+pub(crate) mod groups;
 pub(crate) mod health;
+pub(crate) mod messages;
 pub(crate) mod produce;
 pub(crate) mod runs;
 pub(crate) mod settle;
+pub(crate) mod stats;
 pub(crate) mod steps;
 pub(crate) mod topics;

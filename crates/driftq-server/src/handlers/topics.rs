@@ -3,17 +3,19 @@
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
-use crate::extract::{Fields, FromQuery, Query, TopicParam};
+use crate::extract::{Actor, Fields, FromQuery, Json, Query, TopicParam};
 use crate::problem::Problem;
 use crate::render::{messages, topics};
 use crate::shelf;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use driftq_api::{
-    BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, Topic,
-    TopicDetailPage, TopicList, TopicListQuery, TopicSummary,
+    BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, DeleteTopicQuery,
+    PatchTopicRequest, Topic, TopicDetailPage, TopicList, TopicListQuery, TopicSummary,
 };
-use driftq_core::{CreateTopic, MessageAt, Offset, PartitionId, Position, TopicName};
+use driftq_core::{
+    CreateTopic, DeleteTopic, MessageAt, Offset, PartitionId, PatchTopic, Position, TopicName,
+};
 use driftq_engine::Broker;
 use http::StatusCode;
 
@@ -31,12 +33,15 @@ impl FromQuery<CreateTopicQuery> for CreateTopicRequest {
 /// `POST /v1/topics`: 201, also when the topic is there already.
 pub(crate) async fn create(
     Engine(broker): Engine,
+    Actor(actor): Actor,
     fields: Fields<CreateTopicRequest, CreateTopicQuery>,
 ) -> Result<Answer<CreateTopicResponse>, Problem> {
-    let asked = fields.take();
+    let mut asked = fields.take();
     let name = TopicName::parse(convert::required("name", asked.name.as_deref())?)?;
-    let partitions = asked.partitions.filter(|count| *count > 0);
-    let (partitions, _) = broker.create_topic(CreateTopic { name: name.clone(), partitions }).await?;
+    let partitions = asked.partitions.take().filter(|count| *count > 0);
+    let settings = convert::topics::settings(asked)?;
+    let create = CreateTopic { settings, actor, ..CreateTopic::plain(name.clone(), partitions) };
+    let (partitions, _) = broker.create_topic(create).await?;
     let name = name.as_str().to_owned();
     Ok(Answer(StatusCode::CREATED, CreateTopicResponse { status: "created".to_owned(), name, partitions }))
 }
@@ -99,6 +104,34 @@ pub(crate) async fn show(
     let found =
         broker.look(move |state| state.topic(&asked).map(|topic| topics::topic(state, topic))).await?;
     found.map(ok).ok_or_else(|| unknown(&name))
+}
+
+/// `PATCH /v1/topics/{topic}`: settings, as a merge patch; answers the topic as it is then.
+pub(crate) async fn patch(
+    Engine(broker): Engine,
+    Actor(actor): Actor,
+    TopicParam(name): TopicParam,
+    Json(mut asked): Json<PatchTopicRequest>,
+) -> Result<Answer<Topic>, Problem> {
+    let reason = convert::reason(asked.reason.take())?;
+    let settings = convert::topics::patch(asked)?;
+    let patch = PatchTopic { topic: name.clone(), settings, actor, reason };
+    let id = broker.patch_topic(patch).await.map_err(Problem::of_a_group)?;
+    let look =
+        move |state: &driftq_core::State| state.topics.get(&id).map(|topic| topics::topic(state, topic));
+    broker.look(look).await?.map(ok).ok_or_else(|| unknown(&name))
+}
+
+/// `DELETE /v1/topics/{topic}`: it is gone with all that was in it; its consumers end.
+pub(crate) async fn delete(
+    Engine(broker): Engine,
+    Actor(actor): Actor,
+    TopicParam(name): TopicParam,
+    Query(query): Query<DeleteTopicQuery>,
+) -> Result<StatusCode, Problem> {
+    let delete = DeleteTopic { topic: name, actor, reason: convert::reason(query.reason)? };
+    broker.delete_topic(delete).await.map_err(Problem::of_a_group)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /v1/topics/{topic}/messages`: a look without group, lease or effect.

@@ -4,6 +4,8 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod groups;
 pub(crate) mod messages;
 pub(crate) mod runs;
 pub(crate) mod topics;

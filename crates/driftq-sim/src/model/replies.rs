@@ -387,7 +387,13 @@ impl Model {
             },
             Command::Redrive(redrive) => self.refuses_redrive(redrive, why),
             Command::Discard(discard) => self.refuses_dead_letter(&discard.dead_letter, why),
-            Command::Lease(_) | Command::GiveBack(_) => false,
+            Command::Lease(_)
+            | Command::GiveBack(_)
+            | Command::PatchTopic(_)
+            | Command::DeleteTopic(_)
+            | Command::SeekGroup(_)
+            | Command::DeleteGroup(_)
+            | Command::RetryNow(_) => false,
         }
     }
 
