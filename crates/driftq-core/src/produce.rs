@@ -108,7 +108,7 @@ fn produce_one(draft: &mut Draft<'_>, produce: Produce) -> Result<Produced, Reje
         admit_bytes(state, found, partition, &effective)?;
     }
     let at = draft.next_message(topic, partition);
-    if let Some(mark) = key {
+    if let Some(mark) = key.filter(|_| window.0 > 0) {
         draft.keys.insert(mark.digest, (mark.fingerprint, at));
     }
     let run = state.topics.get(&topic).and_then(|topic| match topic.kind {

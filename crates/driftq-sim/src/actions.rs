@@ -5,6 +5,7 @@
 
 use crate::calls::Ask;
 use crate::model::Verdict;
+use crate::operators::Names;
 use crate::plan::{Fate, Input, Message, Op, Pick, Take, Way, Who};
 use crate::workload::COMMANDS;
 use crate::world::{InHand, Stream, World};
@@ -39,6 +40,15 @@ impl World {
             | Op::Cancel { .. }
             | Op::Follow { .. }
             | Op::RunEnd { .. } => self.run(op),
+            Op::Patch { .. }
+            | Op::DeleteTopic { .. }
+            | Op::DeleteGroup { .. }
+            | Op::Seek { .. }
+            | Op::RetryNow { .. } => {
+                let names = Names { topic: topic_name, group: group_name, run: run_id };
+                let (ask, fate) = self.operation(op, &names)?;
+                self.call(ask, fate)
+            }
             Op::Look => self.call_now(Ask::Look),
             Op::Wait { ms } => self.wait(*ms),
             Op::Freeze { ms } => {

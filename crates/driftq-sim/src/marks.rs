@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 /// All marks.
-pub const MARKS: [&str; 62] = [
+pub const MARKS: [&str; 69] = [
     "ack after restart",
     "ack by a stranger refused",
     "ack repeated",
     "answer lost",
+    "backoff ended by hand",
     "backpressure",
     "brake",
     "cancelled run told to its worker",
@@ -24,6 +25,7 @@ pub const MARKS: [&str; 62] = [
     "deadline passed",
     "deadline passed while leased",
     "delay ended",
+    "delay ended by hand",
     "disk full",
     "disk full settles",
     "dlq deadline",
@@ -39,8 +41,11 @@ pub const MARKS: [&str; 62] = [
     "follow answered",
     "follow woken",
     "given back",
+    "group deleted",
     "group forgotten",
     "group latest",
+    "group moved back",
+    "group moved to the end",
     "keys forgotten",
     "kill",
     "late call",
@@ -67,6 +72,8 @@ pub const MARKS: [&str; 62] = [
     "run succeeded",
     "stale patch refused",
     "step stored once",
+    "topic deleted",
+    "topic told",
     "unsynced work kept",
     "wall jump",
 ];

@@ -7,6 +7,7 @@
 mod claims;
 mod leases;
 mod messages;
+mod operators;
 mod replies;
 mod runs;
 
@@ -17,7 +18,8 @@ use crate::marks::Marks;
 use driftq_core::{
     Attempt, AttemptRef, Closing, GroupId, GroupName, Instant, KeyDigest, LeaseId, Limits, MessageAt,
     MessageOf, Millis, Offset, OwnerId, PartitionId, Position, Record, ReplaySeq, RetryPolicy, RunId, RunNo,
-    RunOf, RunStatus, StepName, TenantId, TopicId, TopicKind, TopicName, WallTime, WorkflowName,
+    RunOf, RunStatus, StepName, TenantId, TopicId, TopicKind, TopicName, TopicSettings, WallTime,
+    WorkflowName,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -64,6 +66,8 @@ pub(crate) struct Topic {
     pub(crate) name: TopicName,
     pub(crate) kind: TopicKind,
     pub(crate) partitions: Vec<Partition>,
+    /// What it was told itself.
+    pub(crate) settings: TopicSettings,
 }
 
 /// How a message stands with a group that has seen it.
@@ -107,6 +111,8 @@ pub(crate) struct Progress {
     pub(crate) standings: BTreeMap<Offset, Standing>,
     /// Settled by a worker and still remembered, oldest first.
     pub(crate) memos: VecDeque<Offset>,
+    /// Messages below may have been delivered before the group was moved.
+    pub(crate) seen: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -116,8 +122,10 @@ pub(crate) struct Group {
     pub(crate) ever_acked: bool,
     pub(crate) used_at: Instant,
     pub(crate) partitions: Vec<Progress>,
-    /// Keys of acked messages, oldest first.
-    pub(crate) consumed: VecDeque<(KeyDigest, Instant)>,
+    /// Keys of acked messages, oldest first, and which messages these were.
+    pub(crate) consumed: VecDeque<(KeyDigest, Instant, PartitionId, Offset)>,
+    /// The newest lease when it was made.
+    pub(crate) born: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +162,8 @@ pub(crate) struct KeyUse {
     pub(crate) fingerprint: u64,
     pub(crate) at: Instant,
     pub(crate) hit: Hit,
+    /// The topic that it goes with.
+    pub(crate) topic: TopicId,
 }
 
 /// A fact that must come next, in the same transition.
@@ -200,6 +210,8 @@ pub(crate) struct Model {
     pub(crate) expected: VecDeque<Expected>,
     pub(crate) known: Known,
     leases: BTreeMap<LeaseId, Position>,
+    /// How many topics and groups were deleted.
+    deletions: u64,
     base: (Instant, Millis),
 }
 
@@ -218,6 +230,7 @@ impl Model {
             expected: VecDeque::new(),
             known: Known::default(),
             leases: BTreeMap::new(),
+            deletions: 0,
             base: (Instant(0), Millis(0)),
         }
     }
@@ -255,11 +268,11 @@ impl Model {
             Record::RunReplayed(fact) => self.run_replayed(position, fact, context),
             Record::StepStored(fact) => self.step_stored(position, fact, context),
             Record::Carried(_) => Err("a record was carried although nothing was released".to_owned()),
-            Record::TopicSet(_)
-            | Record::TopicDeleted(_)
-            | Record::GroupSought(_)
-            | Record::GroupDeleted(_)
-            | Record::MadeDue(_) => Err(format!("nobody asked for {record:?}")),
+            Record::TopicSet(fact) => self.topic_set(fact, context),
+            Record::TopicDeleted(fact) => self.topic_deleted(fact, context),
+            Record::GroupSought(fact) => self.group_sought(fact, context),
+            Record::GroupDeleted(fact) => self.group_deleted(fact, context),
+            Record::MadeDue(fact) => self.made_due(fact, context),
         }
     }
 
@@ -379,6 +392,28 @@ impl Model {
     /// What core time shows on the wall clock.
     pub(crate) fn wall_at(&self, at: Instant) -> WallTime {
         WallTime(self.wall.0.saturating_add(at.0).saturating_sub(self.now.0))
+    }
+
+    /// Messages that are delayed, and those that wait for their next attempt, with the group in which they do.
+    pub(crate) fn waiting(&self) -> Vec<(TopicName, Option<GroupName>, PartitionId, Offset)> {
+        let mut found = Vec::new();
+        for kept in self.topics.values() {
+            for (number, partition) in (0..).map(PartitionId).zip(&kept.partitions) {
+                let all = (0..partition.messages.len() as u64).map(Offset);
+                let delayed = all.filter(|at| kept.is_delayed(number, *at));
+                found.extend(delayed.map(|at| (kept.name.clone(), None, number, at)));
+            }
+        }
+        for reader in self.groups.values() {
+            let Some(topic) = self.topics.get(&reader.topic) else { continue };
+            for (number, progress) in (0..).map(PartitionId).zip(&reader.partitions) {
+                let waits = |(_, standing): &(&Offset, &Standing)| matches!(standing, Standing::Waiting(waiting) if waiting.due > self.now);
+                let waiting = progress.standings.iter().filter(waits);
+                let name = || (topic.name.clone(), Some(reader.name.clone()));
+                found.extend(waiting.map(|(at, _)| (name().0, name().1, number, *at)));
+            }
+        }
+        found
     }
 
     /// All dead letters, open or not.

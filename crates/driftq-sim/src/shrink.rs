@@ -137,7 +137,12 @@ fn fate_of(op: &mut Op) -> Option<&mut Fate> {
         | Op::Replay { fate, .. }
         | Op::Cancel { fate, .. }
         | Op::Redrive { fate, .. }
-        | Op::Discard { fate, .. } => Some(fate),
+        | Op::Discard { fate, .. }
+        | Op::Patch { fate, .. }
+        | Op::DeleteTopic { fate, .. }
+        | Op::DeleteGroup { fate, .. }
+        | Op::Seek { fate, .. }
+        | Op::RetryNow { fate, .. } => Some(fate),
         Op::Open { .. }
         | Op::Pull { .. }
         | Op::Close { .. }
