@@ -139,14 +139,15 @@ impl World {
     /// Mostly a message that waits for something, wherever it is; now and then any.
     fn waiting_message(&self, topic: TopicName, group: Option<GroupName>, pick: u32) -> MessageTarget {
         let found = self.model.waiting();
-        let (topic, group, partition, offset) = match usize::try_from(pick).ok().filter(|_| pick % 5 > 0) {
-            Some(pick) if !found.is_empty() => {
-                let (topic, reader, partition, offset) = found[pick % found.len()].clone();
-                // Whoever names no group has to be told that he must.
-                (topic, reader.or(group.clone()).filter(|_| group.is_some()), partition, offset)
-            }
-            Some(_) | None => (topic, group, PartitionId(0), Offset(u64::from(pick % 7))),
-        };
+        let (topic, group, partition, offset) =
+            match usize::try_from(pick).ok().filter(|_| !pick.is_multiple_of(5)) {
+                Some(pick) if !found.is_empty() => {
+                    let (topic, reader, partition, offset) = found[pick % found.len()].clone();
+                    // Whoever names no group has to be told that he must.
+                    (topic, reader.or(group.clone()).filter(|_| group.is_some()), partition, offset)
+                }
+                Some(_) | None => (topic, group, PartitionId(0), Offset(u64::from(pick % 7))),
+            };
         MessageTarget::Message { topic, group, partition, offset }
     }
 }
