@@ -28,5 +28,6 @@ step "documentation's examples" cargo test --workspace --doc --quiet
 step "README" python3 scripts/check_readme.py target/debug/driftqd
 step "dialect A by curl" python3 scripts/check_dialect_a.py target/debug/driftqd
 step "torture" target/debug/driftq-torture --cycles 50
+step "disk faults" python3 scripts/check_disk.py target/debug/driftqd --cuts 20
 step "python" bash scripts/check_python.sh
 printf '\nall passed in %ss\n' "$SECONDS"

@@ -13,7 +13,6 @@ macro_rules! error_codes {
     ($($(#[$doc:meta])+ $name:ident = $text:literal, $slug:literal, $status:literal, $retryable:literal, $title:literal;)+) => {
         /// Why a request was refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum ErrorCode {
             $($(#[$doc])+ #[serde(rename = $text)] $name,)+
         }

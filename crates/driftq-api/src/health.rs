@@ -34,6 +34,9 @@ pub struct Readiness {
     /// How far a start has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
+    /// Whether the broker's time stands still until it is moved by hand: for tests of applications only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dev_clock: bool,
 }
 
 /// Whether requests are welcome.

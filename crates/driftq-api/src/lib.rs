@@ -7,6 +7,7 @@
 
 pub mod consume;
 pub mod dead_letters;
+pub mod dev;
 pub mod error;
 pub mod events;
 pub mod groups;
@@ -29,6 +30,7 @@ pub use dead_letters::{
     AttemptRecord, DeadLetter, DeadLetterDetail, DeadLetterPage, DeadLetterQuery, DeadLetterState,
     DiscardRequest, DiscardResponse, RedriveRequest, RedriveResponse, RunDeadLetter, RunDeadLetterQuery,
 };
+pub use dev::{Clock, MoveClockQuery, MoveClockRequest};
 pub use envelope::{
     DeadLetterMark, Envelope, EnvelopeRequest, Failure, FailureRequest, RetryPolicy, RetryPolicyRequest,
     Routing,
@@ -50,7 +52,8 @@ pub use messages::{
 pub use produce::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
 pub use runs::{
     CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
-    RunStatus, RunSummary, StartRunRequest, StartRunResponse, Step, StepPage, StepRequest, StepResponse,
+    RunStatus, RunSummary, RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse, Step,
+    StepPage, StepRequest, StepResponse,
 };
 pub use serde_json::value::RawValue;
 pub use settle::{

@@ -5,7 +5,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, Type},
 };
 
-use crate::{NewEvent, RunEvent, SeekTo};
+use crate::{ErrorCode, NewEvent, RunEvent, SeekTo};
 
 fn integer(minimum: i32) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(minimum))
@@ -14,6 +14,17 @@ fn integer(minimum: i32) -> ObjectBuilder {
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
+
+impl utoipa::PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        string()
+            .description(Some("Why a request was refused."))
+            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for ErrorCode {}
 
 impl utoipa::PartialSchema for RunEvent {
     fn schema() -> RefOr<Schema> {

@@ -322,6 +322,28 @@ pub struct ReplayResponse {
     pub status: RunStatus,
 }
 
+/// The body of `POST /v1/runs/{run_id}/token`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunTokenRequest {
+    /// How long the token is good for, in milliseconds; absent is ten minutes, a day at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+}
+
+/// The answer of `POST /v1/runs/{run_id}/token`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunTokenResponse {
+    /// A token that reads this run and nothing else; sent like any other, never in a URL.
+    pub token: String,
+    /// The run.
+    pub run_id: String,
+    /// When it ends, epoch milliseconds.
+    pub expires_at_ms: u64,
+}
+
 /// The answer of `POST /v1/runs/{run_id}/cancel`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -80,6 +80,9 @@ pub struct TopicListQuery {
     /// Objects instead of names (`detail=1`).
     #[serde(default, deserialize_with = "absent::flag", skip_serializing_if = "std::ops::Not::not")]
     pub detail: bool,
+    /// Also the broker's own topics, `driftq.…` (`internal=1`).
+    #[serde(default, deserialize_with = "absent::flag", skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
 }
 
 /// The answer of `GET /v1/topics`: names, sorted.

@@ -30,9 +30,10 @@ impl CliError {
     /// What the shell is told: 2 for a wrong command line, as for one that does not parse.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Client(ClientError::BadUrl { .. } | ClientError::BadToken) => {
-                ExitCode::from(2)
-            }
+            Self::Usage(_)
+            | Self::Client(
+                ClientError::BadUrl { .. } | ClientError::BadToken | ClientError::BadCertificate { .. },
+            ) => ExitCode::from(2),
             Self::Client(_) | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
         }
     }

@@ -1,5 +1,6 @@
 //! The client: where the server is, and how one request travels.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use driftq_api::{Health, RawValue, Readiness, Version};
@@ -12,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     ClientError,
     retry::{Failures, Retry},
+    tls,
 };
 
 /// Where a server is looked for when nobody says otherwise.
@@ -37,6 +39,7 @@ pub struct Client {
 pub struct ClientBuilder {
     url: Option<String>,
     token: Option<String>,
+    ca_certificate: Option<PathBuf>,
     request_retry: Option<Retry>,
     stream_retry: Option<Retry>,
 }
@@ -246,12 +249,13 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// Takes `DRIFTQ_HTTP_URL` and `DRIFTQ_TOKEN` where nothing was said yet.
+    /// Takes `DRIFTQ_HTTP_URL`, `DRIFTQ_TOKEN` and `DRIFTQ_CA_CERT` where nothing was said yet.
     #[must_use]
     pub fn from_env(mut self) -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         self.url = self.url.or_else(|| set("DRIFTQ_HTTP_URL"));
         self.token = self.token.or_else(|| set("DRIFTQ_TOKEN"));
+        self.ca_certificate = self.ca_certificate.or_else(|| set("DRIFTQ_CA_CERT").map(PathBuf::from));
         self
     }
 
@@ -266,6 +270,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// The certificates, in PEM, that vouch for an `https` server; without them those of the system do.
+    #[must_use]
+    pub fn ca_certificate(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_certificate = Some(file.into());
         self
     }
 
@@ -287,7 +298,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When the address or the token cannot be used.
+    /// When the address, the token or the certificates cannot be used.
     pub fn build(self) -> Result<Client, ClientError> {
         let base = parse_base(self.url.as_deref().unwrap_or(DEFAULT_URL))?;
         let mut headers = HeaderMap::new();
@@ -303,6 +314,7 @@ impl ClientBuilder {
             .user_agent(concat!("driftq-client/", env!("CARGO_PKG_VERSION")))
             // A redirect would turn a POST into a GET; a server of ours never sends one.
             .redirect(reqwest::redirect::Policy::none());
+        http = tls::prepare(http, &base, self.ca_certificate.as_deref())?;
         if is_loopback(&base) {
             // A proxy's own loopback is another machine's.
             http = http.no_proxy();
@@ -328,8 +340,8 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, ClientEr
 fn parse_base(text: &str) -> Result<Url, ClientError> {
     let bad = |cause: &str| ClientError::BadUrl { url: text.to_owned(), cause: cause.to_owned() };
     let mut url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
-    if url.scheme() != "http" {
-        return Err(bad("it must begin with http:// (put TLS into a proxy beside you)"));
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it must begin with http:// or https://"));
     }
     url.set_query(None);
     url.set_fragment(None);
@@ -389,7 +401,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_its_text() {
-        for given in ["", "localhost:8080", "ftp://h", "https://h", "http://"] {
+        for given in ["", "localhost:8080", "ftp://h", "http://"] {
             let error = Client::new(given).expect_err("it is no address");
             assert!(error.to_string().starts_with(&format!("`{given}` is not an address")), "{error}");
         }

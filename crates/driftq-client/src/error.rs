@@ -54,6 +54,14 @@ pub enum ClientError {
     /// A token with characters no header can carry.
     #[error("the token has characters that no header can carry")]
     BadToken,
+    /// The certificates that should vouch for the server cannot be used.
+    #[error("the certificates in {file} cannot be used: {cause}")]
+    BadCertificate {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// A value of the caller's that has no JSON form.
     #[error("the value cannot be written as JSON: {0}")]
     BadValue(#[source] serde_json::Error),
@@ -108,6 +116,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => None,
         }
@@ -134,6 +143,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => false,
         }
@@ -155,6 +165,7 @@ impl ClientError {
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
+            | Self::BadCertificate { .. }
             | Self::BadValue(_)
             | Self::Setup(_) => false,
         }

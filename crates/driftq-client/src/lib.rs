@@ -30,6 +30,7 @@ mod lines;
 mod messages;
 mod retry;
 mod runs;
+mod tls;
 mod topics;
 
 pub use client::{Client, ClientBuilder, DEFAULT_URL, json};

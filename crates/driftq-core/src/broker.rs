@@ -10,8 +10,8 @@ use crate::{
     Pending, Position, Record, Rejection, Reply, SkipReason, Skipped, State, WallTime,
 };
 use crate::{
-    dead_letter, group, idempotency, lease, produce, redrive, retry_now, run, run_replay, seek, settle,
-    topic_delete, topic_settings,
+    audit, dead_letter, group, idempotency, lease, produce, redrive, retry_now, run, run_replay, seek,
+    settle, topic_delete, topic_settings,
 };
 use alloc::vec::Vec;
 
@@ -22,29 +22,35 @@ use alloc::vec::Vec;
 /// [`Rejection`] says why nothing is done.
 pub fn decide(state: &State, entropy: Entropy, command: Command) -> Result<(Vec<Record>, Reply), Rejection> {
     let mut draft = Draft::new(state, entropy);
-    let reply = match command {
-        Command::CreateTopic(create) => produce::decide_create_topic(&mut draft, &create)?,
-        Command::Produce(messages) => produce::decide_produce(&mut draft, messages)?,
-        Command::OpenGroup(open) => lease::decide_open(&mut draft, &open)?,
-        Command::Lease(ask) => lease::decide_lease(&mut draft, &ask)?,
-        Command::Ack(ack) => settle::decide_ack(&mut draft, ack)?,
-        Command::Nack(nack) => settle::decide_nack(&mut draft, *nack)?,
-        Command::Extend(extend) => settle::decide_extend(&mut draft, &extend)?,
-        Command::GiveBack(held) => lease::decide_give_back(&mut draft, &held),
-        Command::CreateRun(create) => run::decide_create(&mut draft, *create)?,
-        Command::AppendEvents(append) => run::decide_events(&mut draft, append)?,
-        Command::StoreStep(store) => run::decide_step(&mut draft, *store)?,
-        Command::ReplayRun(replay) => run_replay::decide_replay(&mut draft, *replay, None)?,
-        Command::CancelRun(cancel) => run::decide_cancel(&mut draft, cancel)?,
-        Command::Redrive(redrive) => redrive::decide_redrive(&mut draft, *redrive)?,
-        Command::Discard(discard) => return dead_letter::decide_discard(state, discard),
-        Command::PatchTopic(patch) => topic_settings::decide_patch(&mut draft, *patch)?,
-        Command::DeleteTopic(delete) => topic_delete::decide_delete(&mut draft, delete)?,
-        Command::SeekGroup(seek) => seek::decide_seek(&mut draft, *seek)?,
-        Command::DeleteGroup(delete) => seek::decide_delete(&mut draft, delete)?,
-        Command::RetryNow(ask) => retry_now::decide_retry_now(&mut draft, *ask)?,
-    };
+    let reply = decide_into(&mut draft, command)?;
     Ok((draft.finish(), reply))
+}
+
+/// Decides a command as a part of a transition.
+pub(crate) fn decide_into(draft: &mut Draft<'_>, command: Command) -> Result<Reply, Rejection> {
+    Ok(match command {
+        Command::CreateTopic(create) => produce::decide_create_topic(draft, &create)?,
+        Command::Produce(messages) => produce::decide_produce(draft, messages)?,
+        Command::OpenGroup(open) => lease::decide_open(draft, &open)?,
+        Command::Lease(ask) => lease::decide_lease(draft, &ask)?,
+        Command::Ack(ack) => settle::decide_ack(draft, ack)?,
+        Command::Nack(nack) => settle::decide_nack(draft, *nack)?,
+        Command::Extend(extend) => settle::decide_extend(draft, &extend)?,
+        Command::GiveBack(held) => lease::decide_give_back(draft, &held),
+        Command::CreateRun(create) => run::decide_create(draft, *create)?,
+        Command::AppendEvents(append) => run::decide_events(draft, append)?,
+        Command::StoreStep(store) => run::decide_step(draft, *store)?,
+        Command::ReplayRun(replay) => run_replay::decide_replay(draft, *replay, None)?,
+        Command::CancelRun(cancel) => run::decide_cancel(draft, cancel)?,
+        Command::Redrive(redrive) => redrive::decide_redrive(draft, *redrive)?,
+        Command::Discard(discard) => dead_letter::decide_discard(draft, discard)?,
+        Command::Audited(audited) => audit::decide_audited(draft, *audited)?,
+        Command::PatchTopic(patch) => topic_settings::decide_patch(draft, *patch)?,
+        Command::DeleteTopic(delete) => topic_delete::decide_delete(draft, delete)?,
+        Command::SeekGroup(seek) => seek::decide_seek(draft, *seek)?,
+        Command::DeleteGroup(delete) => seek::decide_delete(draft, delete)?,
+        Command::RetryNow(ask) => retry_now::decide_retry_now(draft, *ask)?,
+    })
 }
 
 /// Decides what is due at `state.now` and `state.wall`, about `max` facts at the most; empty when nothing is due.
@@ -74,7 +80,7 @@ pub fn decide_due(
 
 fn expire_leases(draft: &mut Draft<'_>, max: usize) {
     let state = draft.state;
-    for (until, of) in &state.timers.leases {
+    for ((until, of), ()) in state.timers.leases.iter() {
         if *until > state.now || draft.len() >= max {
             return;
         }
@@ -84,7 +90,7 @@ fn expire_leases(draft: &mut Draft<'_>, max: usize) {
 
 fn pass_deadlines(draft: &mut Draft<'_>, max: usize) {
     let state = draft.state;
-    for (deadline, at) in &state.timers.deadlines {
+    for ((deadline, at), ()) in state.timers.deadlines.iter() {
         if *deadline > state.wall || draft.len() >= max {
             return;
         }
@@ -116,7 +122,7 @@ fn pass_deadline(draft: &mut Draft<'_>, at: MessageAt) {
     }
     let (group, attempts, history) = match unsettled.as_slice() {
         [(name, pending)] => {
-            let (attempts, history) = tries(*pending);
+            let (attempts, history) = tries(pending.as_ref());
             (Some((*name).clone()), attempts, history)
         }
         _ => (None, Attempt(0), Vec::new()),
@@ -142,7 +148,7 @@ fn tries(pending: Option<&Pending>) -> (Attempt, Vec<AttemptRef>) {
 
 fn make_visible(draft: &mut Draft<'_>, max: usize) {
     let state = draft.state;
-    for (due, at) in &state.timers.due {
+    for ((due, at), ()) in state.timers.due.iter() {
         if *due > state.wall || draft.len() >= max {
             return;
         }
@@ -156,7 +162,7 @@ fn forget(draft: &mut Draft<'_>, max: usize, is_open: &dyn Fn(GroupId) -> bool) 
     if keys > 0 {
         draft.push(Record::KeysForgotten(keys));
     }
-    for (at, id) in &state.timers.idle {
+    for ((at, id), ()) in state.timers.idle.iter() {
         if *at > state.now || draft.len() >= max {
             return;
         }
@@ -236,8 +242,7 @@ fn apply_carried(state: &mut State, position: Position, fact: &crate::Carried) {
         Ok(_) | Err(_) => return,
     };
     let Some(topic) = state.topic_effect(at.topic, position) else { return };
-    let entry = topic.partition_mut(at.partition).and_then(|partition| partition.entry_mut(at.offset));
-    if let Some(entry) = entry.filter(|entry| entry.position == fact.from) {
-        entry.position = position;
+    if let Some(partition) = topic.partition_mut(at.partition) {
+        partition.carry(at.offset, fact.from, position);
     }
 }

@@ -3,7 +3,7 @@
 //! Promise: a state that passes loses and doubles nothing that it knows of. It costs a walk over everything, so it runs
 //! in tests and in the simulation, after every fact.
 
-use crate::{Pending, RunStatus, State, TopicKind};
+use crate::{AUDIT_TOPIC, Pending, RunStatus, State, TopicKind};
 use alloc::collections::BTreeMap;
 
 /// A sentence, and whether it holds.
@@ -15,7 +15,7 @@ type Rule = (&'static str, fn(&State) -> bool);
 ///
 /// The sentence.
 pub fn check(state: &State) -> Result<(), &'static str> {
-    let rules: [Rule; 16] = [
+    let rules: [Rule; 18] = [
         ("each topic is found by its name", each_topic_is_found_by_its_name),
         ("each group is found by its topic", each_group_is_found_by_its_topic),
         ("each run is found by its id", each_run_is_found_by_its_id),
@@ -26,6 +26,7 @@ pub fn check(state: &State) -> Result<(), &'static str> {
         ("each delay and deadline has its timer", each_delay_has_its_timer),
         ("visible and delayed make up a partition", visible_and_delayed_make_up_a_partition),
         ("an ended run holds no lease", an_ended_run_holds_no_lease),
+        ("the audit log is one plain order of messages", the_audit_log_is_one_order),
         ("every key is in the order of keys", |state| state.keys.check()),
         ("a key belongs to a topic that exists", |state| {
             state.keys.topics().all(|topic| state.topics.contains_key(&topic))
@@ -37,6 +38,7 @@ pub fn check(state: &State) -> Result<(), &'static str> {
             let mut open = state.runs.values().filter(|run| !run.status.is_terminal());
             open.all(|run| state.topics.contains_key(&run.command.topic))
         }),
+        ("every acked key is in its group's order", every_acked_key_is_in_its_groups_order),
     ];
     match rules.iter().find(|(_, holds)| !holds(state)) {
         Some((sentence, _)) => Err(sentence),
@@ -60,12 +62,11 @@ fn each_group_is_found_by_its_topic(state: &State) -> bool {
 }
 
 fn each_run_is_found_by_its_id(state: &State) -> bool {
-    state.runs.len() == state.run_ids.len()
-        && state.runs.values().all(|run| {
-            let timeline = state.topics.get(&run.timeline);
-            state.run_ids.get(&run.id) == Some(&run.no)
-                && timeline.is_some_and(|topic| topic.kind == TopicKind::Timeline(run.no))
-        })
+    state.runs.values().all(|run| {
+        let timeline = state.topics.get(&run.timeline);
+        state.run(&run.id).is_some_and(|found| found.no == run.no)
+            && timeline.is_some_and(|topic| topic.kind == TopicKind::Timeline(run.no))
+    })
 }
 
 fn a_floor_passes_only_what_is_settled(state: &State) -> bool {
@@ -101,7 +102,7 @@ fn each_retry_has_its_timer(state: &State) -> bool {
         })
 }
 
-fn pendings(state: &State) -> impl Iterator<Item = (crate::MessageOf, &Pending)> {
+fn pendings(state: &State) -> impl Iterator<Item = (crate::MessageOf, Pending)> {
     state.groups.values().flat_map(|group| {
         group.partitions.iter().zip(0_u32..).flat_map(move |(progress, index)| {
             let of = move |offset| crate::MessageOf {
@@ -124,16 +125,26 @@ fn each_delay_has_its_timer(state: &State) -> bool {
 }
 
 fn visible_and_delayed_make_up_a_partition(state: &State) -> bool {
-    let mut partitions = state.topics.values().flat_map(|topic| topic.partitions.iter());
-    partitions
-        .all(|partition| partition.visible_end() + partition.delayed_count() == partition.next_offset().0)
+    state.topics.values().flat_map(|topic| topic.partitions.iter()).all(crate::Partition::check)
+}
+
+fn the_audit_log_is_one_order(state: &State) -> bool {
+    let mut logs = state.topics.values().filter(|topic| topic.name.as_str() == AUDIT_TOPIC);
+    logs.all(|topic| {
+        let is_plain = topic.kind == TopicKind::Plain && topic.partition_count() == 1;
+        is_plain && topic.partitions.iter().all(|partition| partition.rare().delayed.is_empty())
+    })
 }
 
 fn an_ended_run_holds_no_lease(state: &State) -> bool {
     state.runs.values().filter(|run| run.status.is_terminal()).all(|run| {
-        let progress = state.group_of(run).and_then(|group| group.progress(run.command.partition));
+        let progress = state.group_of(&run).and_then(|group| group.progress(run.command.partition));
         progress.is_none_or(|progress| progress.pending_at(run.command.offset).is_none())
     })
+}
+
+fn every_acked_key_is_in_its_groups_order(state: &State) -> bool {
+    state.groups.values().all(|group| group.consumed.check())
 }
 
 fn what_is_visible_and_unseen_is_still_to_come(state: &State) -> bool {
@@ -142,16 +153,20 @@ fn what_is_visible_and_unseen_is_still_to_come(state: &State) -> bool {
         topic.partitions.iter().zip(&group.partitions).all(|(kept, progress)| {
             let passed = (0..progress.next).filter_map(|index| kept.visible_at(index));
             let mut passed = passed.filter(|offset| kept.entry(*offset).is_some());
-            passed.all(|offset| progress.is_settled(offset) || progress.pending_at(offset).is_some())
+            passed.all(|offset| progress.is_settled(offset) || progress.is_pending(offset))
         })
     })
 }
 
 fn a_timer_belongs_to_what_exists(state: &State) -> bool {
     let timers = &state.timers;
-    timers.due.iter().chain(&timers.deadlines).all(|(_, at)| state.topics.contains_key(&at.topic))
-        && timers.leases.iter().chain(&timers.retries).all(|(_, of)| state.groups.contains_key(&of.group))
-        && timers.idle.iter().all(|(_, group)| state.groups.contains_key(group))
+    timers.due.keys().chain(timers.deadlines.keys()).all(|(_, at)| state.topics.contains_key(&at.topic))
+        && timers
+            .leases
+            .keys()
+            .chain(timers.retries.keys())
+            .all(|(_, of)| state.groups.contains_key(&of.group))
+        && timers.idle.keys().all(|(_, group)| state.groups.contains_key(group))
         && state.dlq_topics.iter().all(|topic| state.topics.contains_key(topic))
 }
 

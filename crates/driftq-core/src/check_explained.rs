@@ -14,7 +14,7 @@ use alloc::{format, string::String, vec::Vec};
 ///
 /// A sentence about the first message for which they do.
 pub fn check_explained(state: &State) -> Result<(), String> {
-    let is_due = state.timers.leases.first().is_some_and(|(until, _)| *until <= state.now)
+    let is_due = state.timers.leases.first().is_some_and(|((until, _), ())| *until <= state.now)
         || state.next_wall().is_some_and(|at| at <= state.wall);
     if is_due {
         // What is due by itself is decided before any consumer is served.

@@ -1,20 +1,20 @@
 //! A state's entities as bytes, one at a time, and back.
 //!
-//! Promise: an entity is written as it stands, with the last record that changed it; a recovery that applies the log
-//! again from any position at or before it ends in the same state. What is derived is not written.
+//! Promise: an entity is written as it stood at one moment, with the last record that changed it, though a long one is
+//! encoded a piece at a time while the broker goes on; a recovery that applies the log again from any position at or
+//! before it ends in the same state. What is derived is not written.
 
+use crate::parts::{Part, Parts};
 use crate::state::Ids;
 use crate::{
-    Entry, Group, GroupId, Instant, KeyWindow, PartitionId, Position, Run, RunNo, State, Topic, TopicId,
-    WallTime,
+    Group, GroupId, Instant, KeyWindow, Position, Run, RunNo, Sealed, State, Topic, TopicId, WallTime,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-/// What entities look like; another number is another release's.
-const FORMAT: u32 = 2;
-/// Entries written at a time.
-const ENTRIES_CHUNK: usize = 16_384;
+/// The format of entities. Any change of what a topic, group, run or key window keeps is another one; a checkpoint of
+/// another format is passed over and the log is read instead.
+pub const CHECKPOINT_FORMAT: u8 = 3;
 
 /// Names one entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,91 +29,52 @@ pub enum EntityId {
     Run(RunNo),
     /// The idempotency keys.
     Keys,
-    /// Some entries of a topic's partition, by their index.
-    Entries {
-        /// The topic.
-        topic: TopicId,
-        /// The partition.
-        partition: PartitionId,
-        /// The first index.
-        from: usize,
-        /// The index behind the last.
-        to: usize,
-    },
 }
 
-/// One entity, as it stands.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// One entity as it stood, or a part of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Entity {
-    /// Time, epoch and ordinals as the first format had them; what follows it is not read any more.
-    Header {
-        /// Core time.
-        now: Instant,
-        /// Wall-clock time.
-        wall: WallTime,
-        /// The running start's epoch.
-        epoch: u32,
-        /// The last record applied when it was written.
-        applied: Position,
-        /// The next topic, group, run and lease ordinals.
-        ids: [u64; 4],
-    },
+    /// Time, epoch and ordinals.
+    Header(Header),
     /// A topic.
-    Topic(Topic),
+    Topic(Box<Topic>),
     /// A group.
-    Group(Group),
+    Group(Box<Group>),
     /// A run.
-    Run(Run),
+    Run(Box<Run>),
+    /// A run that has ended.
+    Ended(RunNo, Sealed),
     /// The idempotency keys.
     Keys(KeyWindow),
-    /// Some entries of a topic's partition, behind those before.
-    Entries {
-        /// The topic.
-        topic: TopicId,
-        /// The partition.
-        partition: PartitionId,
-        /// The entries.
-        entries: Vec<Entry>,
-    },
-    /// What follows, then time, epoch and ordinals.
-    Begin {
-        /// What the entities that follow look like.
-        format: u32,
-        /// Core time.
-        now: Instant,
-        /// Wall-clock time.
-        wall: WallTime,
-        /// The running start's epoch.
-        epoch: u32,
-        /// The last record applied when it was written.
-        applied: Position,
-        /// The next topic, group, run and lease ordinals.
-        ids: [u64; 4],
-    },
+    /// Some more of the entity before.
+    Part(Part),
+}
+
+/// What belongs to no entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Core time.
+    pub now: Instant,
+    /// Wall-clock time.
+    pub wall: WallTime,
+    /// The running start's epoch.
+    pub epoch: u32,
+    /// The last record applied when it was written.
+    pub applied: Position,
+    /// The next topic, group, run and lease ordinals.
+    pub ids: [u64; 4],
 }
 
 /// An [`Entity`] that is written without being copied: the same variants in the same order.
 #[derive(Serialize)]
 enum EntityRef<'a> {
-    #[expect(dead_code, reason = "it keeps the number of the first format's header")]
-    Header,
+    Header(Header),
     Topic(&'a Topic),
     Group(&'a Group),
     Run(&'a Run),
+    Ended(RunNo, &'a Sealed),
     Keys(&'a KeyWindow),
-    Entries {
-        topic: TopicId,
-        partition: PartitionId,
-        entries: Vec<Entry>,
-    },
-    Begin {
-        format: u32,
-        now: Instant,
-        wall: WallTime,
-        epoch: u32,
-        applied: Position,
-        ids: [u64; 4],
-    },
+    Part(&'a Part),
 }
 
 /// The bytes are not an entity of this release.
@@ -121,18 +82,32 @@ enum EntityRef<'a> {
 #[error("the checkpoint holds an entity that this release cannot read")]
 pub struct CheckpointError;
 
+/// An entity as it stood when it was taken: it shares what did not change since, and is encoded a piece at a time.
+#[derive(Debug)]
+pub struct Frozen {
+    whole: Option<Vec<u8>>,
+    parts: Parts,
+    piece_max: usize,
+}
+
+impl Iterator for Frozen {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        self.whole
+            .take()
+            .or_else(|| self.parts.next(self.piece_max).map(|part| encoded(&EntityRef::Part(&part))))
+    }
+}
+
 impl Entity {
     /// Reads an entity back.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] when the bytes are not one, or begin a checkpoint of another release.
+    /// [`CheckpointError`] when the bytes are not one.
     pub fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
-        match postcard::from_bytes(bytes) {
-            Ok(Self::Header { .. }) | Err(_) => Err(CheckpointError),
-            Ok(Self::Begin { format, .. }) if format != FORMAT => Err(CheckpointError),
-            Ok(entity) => Ok(entity),
-        }
+        postcard::from_bytes(bytes).map_err(|_| CheckpointError)
     }
 }
 
@@ -152,56 +127,59 @@ impl State {
         ids
     }
 
-    /// Entries of a topic that have to be encoded right behind it, as many as there are now. What is appended later is
-    /// told of by the log.
+    /// An entity as it stands now, to be encoded piece by piece at leisure; `None` when it is gone.
+    ///
+    /// One that has at most `piece_max` entries is encoded at once, a longer one in pieces of about as many. Taking it
+    /// copies none of them, only a pointer for every chunk.
     #[must_use]
-    pub fn entries_of(&self, topic: TopicId) -> Vec<EntityId> {
-        let mut ids = Vec::new();
-        let partitions = self.topics.get(&topic).map_or(&[][..], |topic| &topic.partitions);
-        for (partition, index) in partitions.iter().zip(0..) {
-            let count = partition.entries_apart();
-            for from in (0..count).step_by(ENTRIES_CHUNK) {
-                let to = count.min(from + ENTRIES_CHUNK);
-                ids.push(EntityId::Entries { topic, partition: PartitionId(index), from, to });
+    pub fn freeze(&self, id: EntityId, piece_max: usize) -> Option<Frozen> {
+        match id {
+            EntityId::Header => Some(whole(&EntityRef::Header(self.header()))),
+            EntityId::Topic(id) => {
+                let topic = self.topics.get(&id)?;
+                if topic.weight() <= piece_max {
+                    return Some(whole(&EntityRef::Topic(topic)));
+                }
+                let mut topic = topic.clone();
+                let parts = Parts::of_topic(&mut topic);
+                Some(Frozen { parts, piece_max, ..whole(&EntityRef::Topic(&topic)) })
+            }
+            EntityId::Group(id) => {
+                let group = self.groups.get(&id)?;
+                if group.weight() <= piece_max {
+                    return Some(whole(&EntityRef::Group(group)));
+                }
+                let mut group = group.clone();
+                let parts = Parts::of_group(&mut group);
+                Some(Frozen { parts, piece_max, ..whole(&EntityRef::Group(&group)) })
+            }
+            EntityId::Run(no) => Some(whole(&match self.runs.written(no)? {
+                Ok(run) => EntityRef::Run(run),
+                Err(sealed) => EntityRef::Ended(no, sealed),
+            })),
+            EntityId::Keys => {
+                let mut keys = self.keys.unindexed();
+                let parts = Parts::of_keys(&mut keys);
+                Some(Frozen { parts, piece_max, ..whole(&EntityRef::Keys(&keys)) })
             }
         }
-        ids
     }
 
-    /// An entity's bytes as it stands now; `None` when it is gone.
-    #[must_use]
-    pub fn encode_entity(&self, id: EntityId) -> Option<Vec<u8>> {
-        let entity = match id {
-            EntityId::Header => EntityRef::Begin {
-                format: FORMAT,
-                now: self.now,
-                wall: self.wall,
-                epoch: self.epoch,
-                applied: self.applied,
-                ids: [
-                    u64::from(self.ids.topic.0),
-                    u64::from(self.ids.group.0),
-                    self.ids.run.0,
-                    self.ids.lease,
-                ],
-            },
-            EntityId::Topic(id) => EntityRef::Topic(self.topics.get(&id)?),
-            EntityId::Group(id) => EntityRef::Group(self.groups.get(&id)?),
-            EntityId::Run(no) => EntityRef::Run(self.runs.get(&no)?),
-            EntityId::Keys => EntityRef::Keys(&self.keys),
-            EntityId::Entries { topic, partition, from, to } => {
-                let entries = self.topics.get(&topic)?.partition(partition)?.entries_in(from..to);
-                EntityRef::Entries { topic, partition, entries }
-            }
-        };
-        postcard::to_allocvec(&entity).ok()
+    fn header(&self) -> Header {
+        let Ids { topic, group, run, lease } = self.ids;
+        Header {
+            now: self.now,
+            wall: self.wall,
+            epoch: self.epoch,
+            applied: self.applied,
+            ids: [u64::from(topic.0), u64::from(group.0), run.0, lease],
+        }
     }
 
-    /// Takes an entity in while a state is rebuilt.
+    /// Takes an entity, or a part of the one before, in while a state is rebuilt.
     pub fn adopt(&mut self, entity: Entity) {
         match entity {
-            Entity::Header { .. } => {}
-            Entity::Begin { now, wall, epoch, applied, ids: [topic, group, run, lease], .. } => {
+            Entity::Header(Header { now, wall, epoch, applied, ids: [topic, group, run, lease] }) => {
                 self.now = now;
                 self.wall = wall;
                 self.epoch = epoch;
@@ -214,21 +192,39 @@ impl State {
                 };
             }
             Entity::Topic(mut topic) => {
-                topic.index_traits();
-                self.adopt_topic(topic);
+                let parts = Parts::of_topic(&mut topic);
+                topic.index();
+                self.adopt_topic(*topic);
+                parts.into_iter().for_each(|part| self.adopt_part(part));
             }
-            Entity::Group(group) => self.adopt_group(group),
-            Entity::Run(run) => self.adopt_run(run),
+            Entity::Group(mut group) => {
+                let parts = Parts::of_group(&mut group);
+                self.adopt_group(*group);
+                parts.into_iter().for_each(|part| self.adopt_part(part));
+            }
+            Entity::Run(run) => {
+                let no = run.no;
+                self.runs.insert(*run);
+                self.recount_run(no, None);
+            }
+            Entity::Ended(no, sealed) => {
+                self.runs.adopt_sealed(no, sealed);
+                self.recount_run(no, None);
+            }
             Entity::Keys(mut keys) => {
-                keys.index_topics();
+                let parts = Parts::of_keys(&mut keys);
                 self.keys = keys;
+                parts.into_iter().for_each(|part| self.adopt_part(part));
             }
-            Entity::Entries { topic, partition, entries } => {
-                let found = self.topics.get_mut(&topic).and_then(|topic| topic.partition_mut(partition));
-                if let Some(found) = found {
-                    found.adopt_entries(entries);
-                }
-            }
+            Entity::Part(part) => self.adopt_part(part),
         }
     }
+}
+
+fn whole(entity: &EntityRef<'_>) -> Frozen {
+    Frozen { whole: Some(encoded(entity)), parts: Parts::default(), piece_max: 0 }
+}
+
+fn encoded(entity: &EntityRef<'_>) -> Vec<u8> {
+    postcard::to_allocvec(entity).expect("every entity has bytes")
 }

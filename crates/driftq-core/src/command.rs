@@ -4,8 +4,8 @@
 //! plain functions of the state, in `views`.
 
 use crate::{
-    Attempt, AttemptRef, ErrorInfo, GroupId, GroupName, IdempotencyKey, LeaseId, MessageAt, MessageOf,
-    Millis, Offset, OwnerId, PartitionId, Position, ReplaySeq, RetryPolicy, Routing, RunId, RunNo,
+    Attempt, AttemptRef, Audited, ErrorInfo, GroupId, GroupName, IdempotencyKey, LeaseId, MessageAt,
+    MessageOf, Millis, Offset, OwnerId, PartitionId, Position, ReplaySeq, RetryPolicy, Routing, RunId, RunNo,
     SettingsPatch, StepName, TenantId, TopicId, TopicName, WaitedFor, WallTime, WorkflowName,
 };
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
@@ -50,6 +50,8 @@ pub enum Command {
     Redrive(Box<Redrive>),
     /// Throws a dead letter away.
     Discard(Discard),
+    /// Does what an operator asks for, and tells of it in the audit log.
+    Audited(Box<Audited>),
     /// Changes a topic's settings.
     PatchTopic(Box<PatchTopic>),
     /// Deletes a topic.
@@ -536,6 +538,8 @@ pub enum Reply {
     },
     /// The dead letter is gone from the list.
     Discarded,
+    /// It stands in the audit log.
+    Told,
     /// The topic's settings are these.
     TopicPatched {
         /// Which.
@@ -738,6 +742,12 @@ pub enum Rejection {
     /// The dead letter was redriven, replayed or discarded before.
     #[error("the dead letter is {0} already")]
     DeadLetterClosed(&'static str),
+    /// Only the broker writes there.
+    #[error("topic {0:?} is written by the broker alone; choose a name that does not begin with driftq.")]
+    Reserved(String),
+    /// The caller may not use such names, or not for others.
+    #[error("{0} is outside of what this token may use; leave it out, or choose one that it may")]
+    OutOfScope(&'static str),
     /// The dead letter's original is deleted, and no topic has its name now.
     #[error("topic {0:?} is deleted; create it again, or name a target_topic")]
     OriginalDeleted(String),

@@ -8,7 +8,7 @@ use crate::{
     Attempt, Closing, DeadLetterAt, DeadLetterClosed, DeadLetterReason, DeadLettered, Discard, GroupName,
     MessageAt, Note, Position, Record, Rejection, Reply, RetryPolicy, RunOf, State, TopicKind, WallTime,
 };
-use alloc::{string::ToString, vec::Vec};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// How many of a message's newest attempts are kept besides the first.
@@ -87,8 +87,8 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
     let entry = partition.entry(given_up.original.offset).expect("a message that fails is kept");
     let note = partition.note(given_up.original.offset);
     // Groups that only read a run's command fail a message, not the run.
-    let run = note
-        .and_then(|note| note.run)
+    let run = partition
+        .command(given_up.original.offset)
         .filter(|of| state.runs.get(&of.run).is_some_and(|run| given_up.group.as_ref() == Some(&run.group)));
     let (dlq, count) =
         draft.ensure_topic(&topic.name.dead_letters(), topic.partition_count(), TopicKind::DeadLetters);
@@ -102,8 +102,8 @@ pub(crate) fn draft_dead_letter(draft: &mut Draft<'_>, given_up: GivenUp) -> Mes
         attempts: given_up.attempts,
         history: given_up.history,
         run,
-        tenant: topic.tenant(entry).cloned(),
-        policy: topic.policy(entry),
+        tenant: topic.tenant(&entry).cloned(),
+        policy: topic.policy(&entry),
         wall: state.wall,
         bytes: entry.bytes,
     })));
@@ -133,28 +133,30 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
         tenant: fact.tenant.clone(),
         due: None,
         key: None,
+        run: None,
         note,
     };
     topic.append(fact.at, appended);
     state.tally.dead_open += 1;
-    state.tally.dead_of.insert((fact.original, fact.at));
+    state.tally.dead_of.insert((fact.original, fact.at), ());
 }
 
-pub(crate) fn decide_discard(state: &State, discard: Discard) -> Result<(Vec<Record>, Reply), Rejection> {
-    let (at, dead) = find(state, &discard.dead_letter)?;
+pub(crate) fn decide_discard(draft: &mut Draft<'_>, discard: Discard) -> Result<Reply, Rejection> {
+    let (at, dead) = find(draft.state, &discard.dead_letter)?;
     if dead.closed.is_some() {
         return Err(Rejection::DeadLetterClosed(dead.word()));
     }
     let how = Closing::Discarded { reason: discard.reason };
     let closed = DeadLetterClosed { at, how, actor: discard.actor };
-    Ok((alloc::vec![Record::DeadLetterClosed(closed)], Reply::Discarded))
+    draft.push(Record::DeadLetterClosed(closed));
+    Ok(Reply::Discarded)
 }
 
 pub(crate) fn apply_closed(state: &mut State, position: Position, fact: &DeadLetterClosed) {
     let Some(topic) = state.topic_effect(fact.at.topic, position) else { return };
     let Some(partition) = topic.partition_mut(fact.at.partition) else { return };
     let rare = partition.rare_mut();
-    let was_open = rare.open_dead.remove(&fact.at.offset);
+    let was_open = rare.open_dead.remove(&fact.at.offset).is_some();
     if let Some(dead) = rare.notes.get_mut(&fact.at.offset).and_then(|note| note.dead.as_mut()) {
         dead.closed = Some(fact.how.clone());
     }
@@ -168,8 +170,7 @@ pub(crate) fn find<'a>(
     state: &'a State,
     at: &DeadLetterAt,
 ) -> Result<(MessageAt, &'a DeadLetterState), Rejection> {
-    let topic =
-        state.topic(&at.topic).ok_or_else(|| Rejection::UnknownTopic(at.topic.as_str().to_string()))?;
+    let topic = state.topic(&at.topic).ok_or(Rejection::UnknownDeadLetter)?;
     let note = topic.partition(at.partition).and_then(|partition| partition.note(at.offset));
     let dead = note.and_then(|note| note.dead.as_deref()).ok_or(Rejection::UnknownDeadLetter)?;
     Ok((MessageAt { topic: topic.id, partition: at.partition, offset: at.offset }, dead))

@@ -10,7 +10,7 @@ use crate::{
     MessageTarget, Note, Offset, Partition, Progress, Rejection, Run, RunStatus, SkipReason, State, Topic,
     WallTime,
 };
-use alloc::{string::ToString, vec::Vec};
+use alloc::{borrow::Cow, string::ToString, vec::Vec};
 
 /// How many messages that come first are counted one by one; what is beyond is counted as if all of it came.
 pub const AHEAD_EXACT_MAX: usize = 10_000;
@@ -35,9 +35,9 @@ pub struct Explained<'a> {
     /// How often it may be handed out; 0 = no limit.
     pub max_attempts: u32,
     /// The attempts that failed.
-    pub history: &'a [AttemptRef],
+    pub history: Vec<AttemptRef>,
     /// The run whose command it is.
-    pub run: Option<&'a Run>,
+    pub run: Option<Cow<'a, Run>>,
 }
 
 /// Why a message stands as it does.
@@ -46,7 +46,7 @@ pub enum Why<'a> {
     /// It is not kept any more.
     Removed,
     /// Somebody holds it.
-    Leased(&'a Lease),
+    Leased(Lease),
     /// It failed and waits for its next attempt.
     Backoff(Instant),
     /// It is not visible yet.
@@ -118,8 +118,8 @@ impl State {
         let kept = topic.and_then(|topic| topic.partition(at.partition));
         let note = kept.and_then(|kept| kept.note(at.offset));
         let entry = kept.and_then(|kept| kept.entry(at.offset));
-        let policy = topic.zip(entry).and_then(|(topic, entry)| topic.policy(entry));
-        let run = note.and_then(|note| note.run).and_then(|of| self.runs.get(&of.run));
+        let policy = topic.zip(entry).and_then(|(topic, entry)| topic.policy(&entry));
+        let run = kept.and_then(|kept| kept.command(at.offset)).and_then(|of| self.runs.get(&of.run));
         let reader = topic.zip(group.as_ref()).and_then(|(topic, name)| {
             self.groups.get(&topic.group(name)?).filter(|group| group.progress(at.partition).is_some())
         });
@@ -131,7 +131,7 @@ impl State {
             why: Why::Removed,
             attempts: Attempt(0),
             max_attempts: policy.map_or(0, |policy| policy.max_attempts),
-            history: &[],
+            history: Vec::new(),
             run,
         };
         let (Some(topic), Some(kept)) = (topic, kept.filter(|_| entry.is_some())) else { return explained };
@@ -142,10 +142,10 @@ impl State {
         }
         if let Why::DeadLettered(_, dead) | Why::Expired(Some((_, dead))) = &explained.why {
             explained.attempts = dead.attempts;
-            explained.history = &dead.history;
+            explained.history.clone_from(&dead.history);
         }
-        if let (Why::Acked | Why::RunEnded, Some(run)) = (&explained.why, run.filter(|run| run.command == at))
-        {
+        let is_over = matches!(explained.why, Why::Acked | Why::RunEnded);
+        if let Some(run) = explained.run.as_ref().filter(|run| is_over && run.command == at) {
             explained.attempts = run.attempt;
         }
         explained
@@ -183,7 +183,7 @@ impl<'a> Case<'a> {
             Standing::Settled => self.settled(group, progress),
             Standing::Leased(lease) => {
                 explained.attempts = lease.attempt;
-                explained.history = &lease.history;
+                explained.history.clone_from(&lease.history);
                 if is_about_to_expire(self.state, self.note) {
                     Why::Expired(None)
                 } else if lease.until > now {
@@ -195,7 +195,7 @@ impl<'a> Case<'a> {
             }
             Standing::Waiting(waiting) => {
                 explained.attempts = waiting.attempts;
-                explained.history = &waiting.history;
+                explained.history = waiting.history;
                 match self.unwanted(&place, group.name.clone()) {
                     Some(why) => why,
                     None if waiting.due > now => Why::Backoff(waiting.due),
@@ -231,7 +231,7 @@ impl<'a> Case<'a> {
         if is_about_to_expire(self.state, self.note) {
             return Some(Why::Expired(None));
         }
-        let reason = place.skip_reason(self.state, self.note, self.kept.key(self.at.offset))?;
+        let reason = place.skip_reason(self.state, self.kept, self.at.offset)?;
         Some(match reason {
             SkipReason::KeyAcked | SkipReason::SettledBefore => Why::KeyAcked,
             SkipReason::OtherGroup => Why::OtherGroup,
@@ -284,11 +284,11 @@ impl<'a> Case<'a> {
     }
 
     /// The run that deliveries of this message to the group move, and how the try that it carries stands.
-    fn try_of(&self, group: &GroupName) -> Option<(&'a Run, RunStatus)> {
-        let of = self.note?.run?;
+    fn try_of(&self, group: &GroupName) -> Option<(Cow<'a, Run>, RunStatus)> {
+        let of = self.kept.command(self.at.offset)?;
         let run = self.state.runs.get(&of.run).filter(|run| run.group == *group)?;
-        let replay = run.replays.iter().find(|replay| replay.replay_seq == of.replay_seq)?;
-        Some((run, replay.status))
+        let status = run.replays.iter().find(|replay| replay.replay_seq == of.replay_seq)?.status;
+        Some((run, status))
     }
 }
 
@@ -296,32 +296,36 @@ fn behind<'a>(ahead: u64) -> Why<'a> {
     if ahead == 0 { Why::Due } else { Why::Behind(ahead) }
 }
 
+/// What waits for a retry, in the order of dues.
+fn retries(progress: &Progress) -> impl Iterator<Item = (Instant, Offset)> {
+    core::iter::successors(progress.next_retry(None), |past| progress.next_retry(Some(*past)))
+}
+
 impl Place<'_> {
     /// Whether a message that is due would be handed out when it is met.
     fn is_wanted(&self, state: &State, kept: &Partition, offset: Offset) -> bool {
         let note = kept.note(offset);
-        !is_about_to_expire(state, note) && self.skip_reason(state, note, kept.key(offset)).is_none()
+        !is_about_to_expire(state, note) && self.skip_reason(state, kept, offset).is_none()
     }
 
     /// How many failed messages are handed out again before the one that is due then.
     fn retries_ahead(&self, state: &State, progress: &Progress, due: Instant, offset: Offset) -> u64 {
         let Some(kept) = self.topic.partition(self.partition) else { return 0 };
-        let before = progress.retries.range(..(due, offset)).take(AHEAD_EXACT_MAX);
+        let before = retries(progress).take_while(|other| *other < (due, offset)).take(AHEAD_EXACT_MAX);
         before.filter(|(_, offset)| self.is_wanted(state, kept, *offset)).count() as u64
     }
 
     /// How many messages are handed out before one that nobody was handed yet.
     fn visible_ahead(&self, state: &State, progress: &Progress, offset: Offset) -> u64 {
         let Some(kept) = self.topic.partition(self.partition) else { return 0 };
-        let after_now = (state.now.next(), Offset(0));
-        let retries = progress.retries.range(..after_now).take(AHEAD_EXACT_MAX);
+        let retries = retries(progress).take_while(|(due, _)| *due <= state.now).take(AHEAD_EXACT_MAX);
         let retries = retries.filter(|(_, offset)| self.is_wanted(state, kept, *offset)).count() as u64;
         let Some(index) = kept.visible_index(offset) else { return retries };
         let exact_until = index.min(progress.next.saturating_add(AHEAD_EXACT_MAX as u64));
         let met = (progress.next..exact_until).filter_map(|index| kept.visible_at(index));
         let handed_out = met.filter(|offset| {
             !progress.is_settled(*offset)
-                && progress.pending_at(*offset).is_none()
+                && !progress.is_pending(*offset)
                 && self.is_wanted(state, kept, *offset)
         });
         retries + handed_out.count() as u64 + (index - exact_until)

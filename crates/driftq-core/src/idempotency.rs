@@ -3,10 +3,12 @@
 //! Promise: a window holds the newest keys only, and what leaves it leaves by a fact, so every replay of the log forgets
 //! the same keys. Keys are kept as 128-bit BLAKE3 digests of scope and key: nobody can make two that collide.
 
+use crate::digests::{Digests, Used};
+use crate::ring::Ring;
 use crate::{
     IdempotencyKey, Instant, KeyMark, MessageAt, Millis, Offset, PartitionId, Position, RunNo, State, TopicId,
 };
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::{boxed::Box, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 /// How much older than its window a key gets before the timer drops it; keeps a steady stream from making a record a key.
@@ -28,7 +30,7 @@ pub(crate) enum Scope {
 }
 
 /// What a key found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyHit {
     /// A message.
     Message(MessageAt),
@@ -36,72 +38,101 @@ pub(crate) enum KeyHit {
     Run(RunNo, TopicId),
 }
 
-/// One live key.
+/// A [`KeyHit`] in 16 bytes: there may be millions. No topic has the number that stands for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hit {
+    topic: TopicId,
+    partition: PartitionId,
+    number: u64,
+}
+
+const RUN: TopicId = TopicId(u32::MAX);
+
+impl From<KeyHit> for Hit {
+    fn from(hit: KeyHit) -> Self {
+        match hit {
+            KeyHit::Message(at) => Self { topic: at.topic, partition: at.partition, number: at.offset.0 },
+            // A run has no partition: the topic of its commands stands there.
+            KeyHit::Run(run, topic) => Self { topic: RUN, partition: PartitionId(topic.0), number: run.0 },
+        }
+    }
+}
+
+impl From<Hit> for KeyHit {
+    fn from(hit: Hit) -> Self {
+        if hit.topic == RUN {
+            Self::Run(RunNo(hit.number), TopicId(hit.partition.0))
+        } else {
+            let offset = Offset(hit.number);
+            Self::Message(MessageAt { topic: hit.topic, partition: hit.partition, offset })
+        }
+    }
+}
+
+impl Hit {
+    /// The topic whose end is the end of this key.
+    fn topic(self) -> TopicId {
+        if self.topic == RUN { TopicId(self.partition.0) } else { self.topic }
+    }
+}
+
+/// What is kept of a live key besides its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyEntry {
-    pub(crate) fingerprint: u64,
-    pub(crate) at: Instant,
-    pub(crate) hit: KeyHit,
+    fingerprint: u64,
+    hit: Hit,
 }
 
 /// The live keys of all produces and runs, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyWindow {
     pub(crate) applied: Position,
-    entries: BTreeMap<KeyDigest, KeyEntry>,
-    order: VecDeque<(KeyDigest, Instant)>,
-    /// How many entries each topic has.
+    pub(crate) uses: Digests<KeyEntry>,
+    /// How many uses each topic has.
     #[serde(skip)]
     by_topic: BTreeMap<TopicId, u32>,
-}
-
-impl KeyHit {
-    /// The topic whose end is the end of this key.
-    fn topic(self) -> TopicId {
-        match self {
-            Self::Message(at) => at.topic,
-            Self::Run(_, topic) => topic,
-        }
-    }
 }
 
 impl KeyWindow {
     /// How many keys are live.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.order.len()
+        self.uses.len()
     }
 
     /// Whether no key is live.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.uses.len() == 0
     }
 
     /// When the oldest live key was first used.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
-        self.order.front().map(|(_, at)| *at)
+        self.uses.oldest().map(|used| used.at)
     }
 
-    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<&KeyEntry> {
-        self.entries.get(digest).filter(|entry| entry.at.after(window) > now)
+    /// A key's fingerprint and what it found, if that is still remembered.
+    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<(u64, KeyHit)> {
+        let used = self.uses.find(digest).filter(|used| used.at.after(window) > now)?;
+        Some((used.value.fingerprint, used.value.hit.into()))
     }
 
     pub(crate) fn remember(&mut self, mark: &KeyMark, at: Instant, hit: KeyHit) {
-        let entry = KeyEntry { fingerprint: mark.fingerprint, at, hit };
-        *self.by_topic.entry(hit.topic()).or_default() += 1;
-        if let Some(before) = self.entries.insert(mark.digest, entry) {
-            self.uncount(before.hit.topic());
-        }
-        self.order.push_back((mark.digest, at));
+        let entry = KeyEntry { fingerprint: mark.fingerprint, hit: hit.into() };
+        *self.by_topic.entry(entry.hit.topic()).or_default() += 1;
+        self.uses.push(mark.digest, at, entry);
     }
 
-    fn uncount(&mut self, topic: TopicId) {
-        let Some(count) = self.by_topic.get_mut(&topic) else { return };
-        *count -= 1;
-        if *count == 0 {
-            self.by_topic.remove(&topic);
+    pub(crate) fn forget_oldest(&mut self, count: u32) {
+        for _ in 0..count {
+            let Some(oldest) = self.uses.pop_oldest() else { return };
+            let topic = oldest.value.hit.topic();
+            let Some(left) = self.by_topic.get_mut(&topic) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                self.by_topic.remove(&topic);
+            }
         }
     }
 
@@ -112,17 +143,7 @@ impl KeyWindow {
         }
         self.applied = position;
         if self.by_topic.remove(&topic).is_some() {
-            self.entries.retain(|_, entry| entry.hit.topic() != topic);
-            let entries = &self.entries;
-            self.order.retain(|(digest, at)| entries.get(digest).is_some_and(|entry| entry.at == *at));
-        }
-    }
-
-    /// Derives what is not written to a checkpoint.
-    pub(crate) fn index_topics(&mut self) {
-        self.by_topic.clear();
-        for entry in self.entries.values() {
-            *self.by_topic.entry(entry.hit.topic()).or_default() += 1;
+            self.uses.retain(|used| used.value.hit.topic() != topic);
         }
     }
 
@@ -131,16 +152,18 @@ impl KeyWindow {
         self.by_topic.keys().copied()
     }
 
-    pub(crate) fn forget_oldest(&mut self, count: u32) {
-        for _ in 0..count {
-            let Some((digest, at)) = self.order.pop_front() else { return };
-            // A key used again after its window has a newer entry, which stays.
-            if self.entries.get(&digest).is_some_and(|entry| entry.at == at)
-                && let Some(entry) = self.entries.remove(&digest)
-            {
-                self.uncount(entry.hit.topic());
-            }
+    /// Takes all uses out.
+    pub(crate) fn take_uses(&mut self) -> Ring<Used<KeyEntry>> {
+        self.by_topic.clear();
+        self.uses.take_uses()
+    }
+
+    /// Takes uses in, behind those before.
+    pub(crate) fn adopt(&mut self, uses: &Ring<Used<KeyEntry>>) {
+        for used in uses.iter() {
+            *self.by_topic.entry(used.value.hit.topic()).or_default() += 1;
         }
+        self.uses.adopt(uses);
     }
 
     /// When the timer has to look at it again.
@@ -153,59 +176,78 @@ impl KeyWindow {
         if self.next_expiry(window).is_none_or(|at| at > now) {
             return 0;
         }
-        let over = self.order.iter().take(max).take_while(|(_, at)| at.after(window) <= now).count();
+        let over = self.uses.iter().take(max).take_while(|used| used.at.after(window) <= now).count();
         u32::try_from(over).unwrap_or(u32::MAX)
+    }
+
+    /// The same window without its index, for a checkpoint.
+    pub(crate) fn unindexed(&self) -> Self {
+        Self { applied: self.applied, uses: self.uses.unindexed(), by_topic: BTreeMap::new() }
     }
 
     pub(crate) fn check(&self) -> bool {
         let counted: usize = self.by_topic.values().map(|count| usize::try_from(*count).unwrap_or(0)).sum();
-        self.entries.len() <= self.order.len() && counted == self.entries.len()
+        self.uses.check() && counted == self.uses.len()
     }
 }
 
-/// Keys a group is done with, newest last.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ConsumedKeys {
-    entries: BTreeMap<KeyDigest, Consumed>,
-    order: VecDeque<(KeyDigest, Instant)>,
-}
-
-/// When a key was acked, and by which message.
+/// The message by which a group acked a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Consumed {
-    pub(crate) at: Instant,
+pub(crate) struct AckedAt {
     pub(crate) partition: PartitionId,
     pub(crate) offset: Offset,
 }
 
+/// Keys a group is done with, newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConsumedKeys(Option<Box<Digests<AckedAt>>>);
+
 impl ConsumedKeys {
     /// The message by which a key was acked, while that counts.
-    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<&Consumed> {
-        self.entries.get(digest).filter(|consumed| consumed.at.after(window) > now)
+    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<AckedAt> {
+        let used = self.0.as_ref().and_then(|uses| uses.find(digest))?;
+        (used.at.after(window) > now).then_some(used.value)
     }
 
-    pub(crate) fn remember(&mut self, digest: KeyDigest, consumed: Consumed) {
+    pub(crate) fn remember(&mut self, digest: KeyDigest, at: Instant, place: AckedAt) {
+        let uses = self.0.get_or_insert_default();
         // Two messages with one key that are acked at one instant are one use of it.
-        let before = self.entries.insert(digest, consumed);
-        if before.is_none_or(|before| before.at != consumed.at) {
-            self.order.push_back((digest, consumed.at));
+        match uses.find_mut(&digest) {
+            Some(used) if used.at == at => used.value = place,
+            Some(_) | None => uses.push(digest, at, place),
         }
     }
 
     pub(crate) fn forget_oldest(&mut self, count: u32) {
-        for _ in 0..count {
-            let Some((digest, at)) = self.order.pop_front() else { return };
-            if self.entries.get(&digest).is_some_and(|consumed| consumed.at == at) {
-                self.entries.remove(&digest);
-            }
+        if let Some(uses) = &mut self.0 {
+            uses.forget_oldest(count);
         }
     }
 
     /// How many of the oldest leave when one more comes.
     pub(crate) fn surplus(&self, now: Instant, window: Millis, max: usize) -> u32 {
-        let over = self.order.iter().take(2).take_while(|(_, at)| at.after(window) <= now).count();
-        let full = usize::from(self.order.len() >= max);
+        let Some(uses) = &self.0 else { return 0 };
+        let over = uses.iter().take(2).take_while(|used| used.at.after(window) <= now).count();
+        let full = usize::from(uses.len() >= max);
         u32::try_from(over.max(full)).unwrap_or(0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |uses| uses.len())
+    }
+
+    /// Takes all uses out.
+    pub(crate) fn take_uses(&mut self) -> Ring<Used<AckedAt>> {
+        self.0.as_mut().map(|uses| uses.take_uses()).unwrap_or_default()
+    }
+
+    /// Takes uses in, behind those before.
+    pub(crate) fn adopt(&mut self, uses: &Ring<Used<AckedAt>>) {
+        self.0.get_or_insert_default().adopt(uses);
+    }
+
+    pub(crate) fn check(&self) -> bool {
+        self.0.as_ref().is_none_or(|uses| uses.check())
     }
 }
 

@@ -7,12 +7,12 @@
 use crate::draft::Draft;
 use crate::group::message_of;
 use crate::{
-    Attempt, AttemptRef, Delivered, Delivery, Entry, Event, Group, Held, Instant, KeyDigest, LEASE_MAX,
-    LEASE_MIN, Lease, LeaseId, LeaseMessages, MessageAt, MessageOf, Millis, Note, Offset, OpenGroup,
-    Partition, PartitionId, Pending, Position, Progress, Record, Rejection, Reply, Run, RunContext,
-    RunStatus, SkipReason, Skipped, State, Topic, Waiting,
+    Attempt, AttemptRef, Delivered, Delivery, Entry, Event, Group, Held, Instant, LEASE_MAX, LEASE_MIN,
+    Lease, LeaseId, LeaseMessages, MessageAt, MessageOf, Millis, Note, Offset, OpenGroup, Partition,
+    PartitionId, Pending, Position, Progress, Record, Rejection, Reply, Run, RunContext, RunStatus,
+    SkipReason, Skipped, State, Topic, Waiting,
 };
-use alloc::{boxed::Box, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::ToString, vec::Vec};
 
 /// How many messages one decision may settle unseen before it answers with what it has.
 const SKIPS_MAX: usize = 4_096;
@@ -111,21 +111,14 @@ impl Place<'_> {
     ) -> Option<(Candidate, Entry)> {
         let now = draft.state.now;
         loop {
-            let found = match cursor.retry {
-                Some(past) => progress
-                    .retries
-                    .range((core::ops::Bound::Excluded(past), core::ops::Bound::Unbounded))
-                    .next(),
-                None => progress.retries.first(),
-            };
-            let (due, offset) = *found.filter(|(due, _)| *due <= now)?;
+            let (due, offset) = progress.next_retry(cursor.retry).filter(|(due, _)| *due <= now)?;
             cursor.retry = Some((due, offset));
-            let entry = *partition.entry(offset)?;
+            let entry = partition.entry(offset)?;
             let note = partition.note(offset);
             if is_about_to_expire(draft.state, note) {
                 continue;
             }
-            if let Some(why) = self.skip_reason(draft.state, note, partition.key(offset)) {
+            if let Some(why) = self.skip_reason(draft.state, partition, offset) {
                 self.skip(draft, offset, why, entry.bytes, None);
                 continue;
             }
@@ -133,7 +126,7 @@ impl Place<'_> {
             else {
                 continue;
             };
-            let candidate = Candidate { offset, attempts: *attempts, history: history.clone(), next: None };
+            let candidate = Candidate { offset, attempts, history, next: None };
             return Some((candidate, entry));
         }
     }
@@ -154,12 +147,12 @@ impl Place<'_> {
                 return None;
             };
             cursor.next += 1;
-            let Some(entry) = partition.entry(offset).copied() else { continue };
+            let Some(entry) = partition.entry(offset) else { continue };
             if progress.is_settled(offset) {
                 cursor.passed = Some(offset);
                 continue;
             }
-            if progress.pending_at(offset).is_some() {
+            if progress.is_pending(offset) {
                 continue;
             }
             let note = partition.note(offset);
@@ -168,7 +161,7 @@ impl Place<'_> {
                 cursor.next -= 1;
                 return None;
             }
-            if let Some(why) = self.skip_reason(draft.state, note, partition.key(offset)) {
+            if let Some(why) = self.skip_reason(draft.state, partition, offset) {
                 self.skip(draft, offset, why, entry.bytes, Some(cursor.next));
                 cursor.passed = None;
                 continue;
@@ -185,20 +178,21 @@ impl Place<'_> {
     pub(crate) fn skip_reason(
         &self,
         state: &State,
-        note: Option<&Note>,
-        key: Option<KeyDigest>,
+        partition: &Partition,
+        offset: Offset,
     ) -> Option<SkipReason> {
+        let note = partition.note(offset);
         if note.is_some_and(|note| note.expired) {
             return Some(SkipReason::DeadlinePassed);
         }
-        if key.is_some_and(|key| self.group.acked_by(&key, state).is_some()) {
+        if partition.key(offset).is_some_and(|key| self.group.acked_by(&key, state).is_some()) {
             return Some(SkipReason::KeyAcked);
         }
-        let note = note?;
-        if note.only_group.as_ref().is_some_and(|only| *only != self.group.name) {
+        let only = note.and_then(|note| note.only_group.as_ref());
+        if only.is_some_and(|only| *only != self.group.name) {
             return Some(SkipReason::OtherGroup);
         }
-        let run = note.run.and_then(|of| state.runs.get(&of.run).map(|run| (of, run)));
+        let run = partition.command(offset).and_then(|of| state.runs.get(&of.run).map(|run| (of, run)));
         match run {
             Some((of, run)) if run.group == self.group.name => {
                 let is_over = run.status.is_terminal() || run.replay_seq != of.replay_seq;
@@ -237,7 +231,7 @@ impl Place<'_> {
             worker_version: ask.worker_version.clone(),
         })));
         let run = self.live_run(state, candidate.offset);
-        if let Some(run) = run {
+        if let Some(run) = &run {
             let lease_until = state.wall_at(until);
             draft.run_event(run, attempt, Event::Received { owner: ask.owner.clone(), lease_until });
         }
@@ -249,12 +243,12 @@ impl Place<'_> {
             attempt,
             position: entry.position,
             history: candidate.history,
-            run: run.map(|run| Box::new(run_context(run, attempt))),
+            run: run.map(|run| Box::new(run_context(&run, attempt))),
             routing: state.effective(self.topic).routing.cloned(),
         }
     }
 
-    fn live_run<'s>(&self, state: &'s State, offset: Offset) -> Option<&'s Run> {
+    fn live_run<'s>(&self, state: &'s State, offset: Offset) -> Option<Cow<'s, Run>> {
         live_run(state, self.group, self.partition, offset)
     }
 }
@@ -269,9 +263,9 @@ pub(crate) fn live_run<'s>(
     group: &Group,
     partition: PartitionId,
     offset: Offset,
-) -> Option<&'s Run> {
+) -> Option<Cow<'s, Run>> {
     let topic = state.topics.get(&group.topic)?;
-    let of = topic.partition(partition)?.note(offset)?.run?;
+    let of = topic.partition(partition)?.command(offset)?;
     let run = state.runs.get(&of.run)?;
     let moves =
         run.group == group.name && run.replay_seq == of.replay_seq && run.status != RunStatus::Cancelled;
@@ -313,11 +307,8 @@ pub(crate) fn apply_delivered(state: &mut State, position: Position, fact: &Deli
     if let Some(next) = fact.next {
         progress.next = next;
     }
-    let (history, waited) = match progress.pending.remove(&fact.of.offset) {
-        Some(Pending::Waiting(waiting)) => {
-            progress.retries.remove(&(waiting.due, fact.of.offset));
-            (waiting.history, Some(waiting.due))
-        }
+    let (history, waited) = match progress.take(fact.of.offset) {
+        Some(Pending::Waiting(waiting)) => (waiting.history, Some(waiting.due)),
         Some(Pending::Leased(_)) => panic!("a message has at most one live lease: {:?}", fact.of),
         None => (Vec::new(), None),
     };
@@ -329,12 +320,11 @@ pub(crate) fn apply_delivered(state: &mut State, position: Position, fact: &Deli
         delivered: position,
         history,
     };
-    progress.pending.insert(fact.of.offset, Pending::Leased(lease));
-    progress.leased += 1;
+    progress.put(fact.of.offset, Pending::Leased(lease));
     if let Some(due) = waited {
         state.timers.retries.remove(&(due, fact.of));
     }
-    state.timers.leases.insert((fact.until, fact.of));
+    state.timers.leases.insert((fact.until, fact.of), ());
 }
 
 pub(crate) fn apply_given_back(state: &mut State, position: Position, of: MessageOf) {
@@ -343,22 +333,18 @@ pub(crate) fn apply_given_back(state: &mut State, position: Position, of: Messag
     let Some(progress) = group.progress_mut(of.partition) else { return };
     let Some(lease) = take_lease(progress, of.offset) else { return };
     let attempts = Attempt(lease.attempt.0.saturating_sub(1));
-    progress.retries.insert((now, of.offset));
     let waiting = Waiting { due: now, attempts, nacked_by: None, history: lease.history };
-    progress.pending.insert(of.offset, Pending::Waiting(waiting));
+    progress.put(of.offset, Pending::Waiting(waiting));
     state.timers.leases.remove(&(lease.until, of));
-    state.timers.retries.insert((now, of));
+    state.timers.retries.insert((now, of), ());
 }
 
 /// Takes a live lease out of a group's partition.
 pub(crate) fn take_lease(progress: &mut Progress, offset: Offset) -> Option<Lease> {
-    match progress.pending.remove(&offset) {
-        Some(Pending::Leased(lease)) => {
-            progress.leased -= 1;
-            Some(lease)
-        }
+    match progress.take(offset) {
+        Some(Pending::Leased(lease)) => Some(lease),
         Some(other) => {
-            progress.pending.insert(offset, other);
+            progress.put(offset, other);
             None
         }
         None => None,

@@ -13,6 +13,8 @@ pub const RUN_ID_BYTES_MAX: usize = 128;
 pub const KEY_BYTES_MAX: usize = 256;
 /// Prefix of a topic that holds dead letters.
 pub const DLQ_PREFIX: &str = "dlq.";
+/// Prefix of a topic that only the broker writes to.
+pub const RESERVED_PREFIX: &str = "driftq.";
 /// Prefix of a topic that holds a run's timeline.
 pub const EVENTS_PREFIX: &str = "runs.events.";
 
@@ -117,6 +119,16 @@ name!(
 );
 
 impl TopicName {
+    /// Whether only the broker writes to it: `driftq.…`, and its dead letters.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        let mut name: &str = &self.0;
+        while let Some(rest) = name.strip_prefix(DLQ_PREFIX) {
+            name = rest;
+        }
+        name.starts_with(RESERVED_PREFIX)
+    }
+
     /// `dlq.<topic>`, where this topic's dead letters go.
     #[must_use]
     pub fn dead_letters(&self) -> Self {

@@ -3,6 +3,7 @@
 //! Promise: a batch is appended whole or not at all; a repeated idempotency key gets the first answer and stores
 //! nothing; a message that is refused leaves no trace.
 
+use crate::audit::{AUDIT_TOPIC, admit_name};
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
 use crate::topic::Appended;
@@ -30,6 +31,7 @@ pub(crate) fn partition_of(key: &str, count: u32) -> PartitionId {
 }
 
 pub(crate) fn decide_create_topic(draft: &mut Draft<'_>, create: &CreateTopic) -> Result<Reply, Rejection> {
+    admit_name(&create.name)?;
     let limits = draft.state.limits;
     let asked = create.partitions.filter(|count| *count > 0);
     if let Some((_, existing)) = draft.find_topic(&create.name) {
@@ -59,7 +61,9 @@ pub(crate) fn decide_create_topic(draft: &mut Draft<'_>, create: &CreateTopic) -
 /// Refuses when the broker holds as many topics as it may.
 pub(crate) fn admit_topics(state: &State, more: usize) -> Result<(), Rejection> {
     let max = state.limits.topics_max;
-    if state.topics.len() + more > usize::try_from(max).unwrap_or(usize::MAX) {
+    // The broker's own topics take nobody's place.
+    let own = TopicName::parse(AUDIT_TOPIC).is_ok_and(|name| state.topic(&name).is_some());
+    if state.topics.len() + more - usize::from(own) > usize::try_from(max).unwrap_or(usize::MAX) {
         return Err(Rejection::TooManyTopics(max));
     }
     Ok(())
@@ -191,7 +195,7 @@ pub(crate) fn find_key(
 ) -> Result<Option<KeyHit>, Rejection> {
     let state = draft.state;
     let drafted = draft.keys.get(&mark.digest).map(|(fingerprint, at)| (*fingerprint, KeyHit::Message(*at)));
-    let kept = state.keys.find(&mark.digest, state.now, window).map(|entry| (entry.fingerprint, entry.hit));
+    let kept = state.keys.find(&mark.digest, state.now, window);
     let Some((fingerprint, hit)) = drafted.or(kept) else { return Ok(None) };
     if fingerprint != 0 && mark.fingerprint != 0 && fingerprint != mark.fingerprint {
         return Err(Rejection::FingerprintDiffers);
@@ -207,6 +211,7 @@ pub(crate) fn make_room_for_key(draft: &mut Draft<'_>) {
 }
 
 fn known_topic(draft: &mut Draft<'_>, name: &TopicName) -> Result<(TopicId, u32), Rejection> {
+    admit_name(name)?;
     if let Some(found) = draft.find_topic(name) {
         return Ok(found);
     }
@@ -281,7 +286,6 @@ pub(crate) fn apply_appended(state: &mut State, position: Position, fact: &Messa
         deadline: fact.deadline,
         expired: false,
         only_group: fact.only_group.clone(),
-        run: fact.run,
         content,
         dead: None,
     };
@@ -292,14 +296,15 @@ pub(crate) fn apply_appended(state: &mut State, position: Position, fact: &Messa
         tenant: fact.tenant.clone(),
         due: fact.due,
         key: fact.key.map(|mark| mark.digest),
+        run: fact.run,
         note,
     };
     topic.append(fact.at, appended);
     if let Some(due) = fact.due {
-        state.timers.due.insert((due, fact.at));
+        state.timers.due.insert((due, fact.at), ());
     }
     if let Some(deadline) = fact.deadline {
-        state.timers.deadlines.insert((deadline, fact.at));
+        state.timers.deadlines.insert((deadline, fact.at), ());
     }
 }
 
@@ -315,6 +320,7 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
             tenant: None,
             due: None,
             key,
+            run: None,
             note: Note::default(),
         };
         topic.append(at, appended);

@@ -3,6 +3,7 @@
 //! Promise: the new message goes to the group that failed it, attempts from 1, with its policy and without its deadline;
 //! the dead letter leaves the list in the same transition, so it is redriven once.
 
+use crate::audit::admit_name;
 use crate::dead_letter::find;
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
@@ -57,6 +58,7 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
             state.topic(name).ok_or_else(|| Rejection::OriginalDeleted(name.as_str().to_string()))?
         }
     };
+    admit_name(&target.name)?;
     let is_elsewhere = target.name != original;
     let partition = PartitionId(dead.original.partition.0 % target.partition_count());
     if key.is_some() {
@@ -70,7 +72,7 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
         .expect("the dead letter was found there");
     let bytes =
         redrive.value.as_ref().map_or(entry.bytes, |value| u32::try_from(value.len()).unwrap_or(u32::MAX));
-    let tenant = dlq.tenant(entry).cloned();
+    let tenant = dlq.tenant(&entry).cloned();
     if matches!(target.kind, TopicKind::Timeline(_)) {
         return Err(Rejection::NotOnTimeline("a redrive"));
     }

@@ -8,7 +8,7 @@ use crate::group::{Standing, message_of};
 use crate::lease::live_run;
 use crate::{
     Event, Group, Instant, MessageAt, MessageOf, MessageTarget, Millis, Pending, Position, Record, Rejection,
-    Reply, RetryNow, State, Topic,
+    Reply, RetryNow, State, Topic, Waiting,
 };
 use alloc::{boxed::Box, string::String, string::ToString};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,7 @@ pub(crate) fn decide_retry_now(draft: &mut Draft<'_>, ask: RetryNow) -> Result<R
                     next_attempt: attempts.next(),
                     max_attempts: run.policy.max_attempts,
                 };
-                draft.run_event(run, attempts, scheduled);
+                draft.run_event(&run, attempts, scheduled);
             }
             Ok(reply(WaitedFor::Backoff, Some(group)))
         }
@@ -149,7 +149,7 @@ pub(crate) fn find<'a>(state: &'a State, target: &MessageTarget) -> Result<Asked
                 return Err(Rejection::RunEnded { run_id, status: run.status.as_str() });
             }
             let topic = state.topics.get(&run.command.topic).ok_or(Rejection::UnknownMessage)?;
-            Ok(Asked { topic, group: state.group_of(run), at: run.command })
+            Ok(Asked { topic, group: state.group_of(&run), at: run.command })
         }
     }
 }
@@ -161,10 +161,9 @@ pub(crate) fn apply_made_due(state: &mut State, position: Position, fact: &MadeD
     };
     let Some(group) = state.group_effect(of.group, position) else { return };
     let Some(progress) = group.progress_mut(of.partition) else { return };
-    let Some(Pending::Waiting(waiting)) = progress.pending.get_mut(&of.offset) else { return };
-    let before = core::mem::replace(&mut waiting.due, fact.at);
-    progress.retries.remove(&(before, of.offset));
-    progress.retries.insert((fact.at, of.offset));
+    let Some(Pending::Waiting(waiting)) = progress.pending_at(of.offset) else { return };
+    let before = waiting.due;
+    progress.put(of.offset, Pending::Waiting(Waiting { due: fact.at, ..waiting }));
     state.timers.retries.remove(&(before, of));
-    state.timers.retries.insert((fact.at, of));
+    state.timers.retries.insert((fact.at, of), ());
 }

@@ -3,6 +3,7 @@
 //! Promise: a run, its timeline and its command come into being in one transition. Only the broker's own events move a
 //! run; a step's output is stored once by name and kept by retries; the last three statuses are terminal.
 
+use crate::audit::admit_name;
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
 use crate::produce::{admit_topics, due_at, find_key, make_room_for_key, partition_of};
@@ -12,7 +13,7 @@ use crate::{
     RunCreated, RunId, RunNo, RunOf, SkipReason, Skipped, State, StepName, StepStored, StoreStep, TenantId,
     TopicId, TopicKind, TopicName, WallTime, WorkflowName,
 };
-use alloc::{boxed::Box, collections::BTreeMap, string::String, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, string::ToString, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// Finished steps that a run may have stored.
@@ -65,18 +66,21 @@ impl RunStatus {
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its ordinal, in order of creation.
-    pub no: RunNo,
-    /// Its id.
-    pub id: RunId,
-    /// The last record that changed it.
-    pub applied: Position,
+    // The first four fields are read off a sealed run without the others.
+    /// How it stands.
+    pub status: RunStatus,
     /// Its workflow.
     pub workflow: WorkflowName,
     /// Its tenant.
     pub tenant: Option<TenantId>,
     /// Its tags.
     pub tags: Vec<String>,
+    /// Its ordinal, in order of creation.
+    pub no: RunNo,
+    /// Its id.
+    pub id: RunId,
+    /// The last record that changed it.
+    pub applied: Position,
     /// The group whose deliveries move it.
     pub group: GroupName,
     /// How its attempts are retried.
@@ -85,8 +89,6 @@ pub struct Run {
     pub timeline: TopicId,
     /// The present try's command.
     pub command: MessageAt,
-    /// How it stands.
-    pub status: RunStatus,
     /// The present try.
     pub replay_seq: ReplaySeq,
     /// The present try's attempt, 0 before the first.
@@ -158,6 +160,7 @@ impl Run {
 
 pub(crate) fn decide_create(draft: &mut Draft<'_>, create: CreateRun) -> Result<Reply, Rejection> {
     let state = draft.state;
+    admit_name(&create.topic)?;
     if create.topic.is_dead_letters() || create.topic.timeline_of().is_some() {
         return Err(Rejection::NotForCommands(create.topic.as_str().to_string()));
     }
@@ -261,7 +264,7 @@ pub(crate) fn command_message(
     }))
 }
 
-pub(crate) fn find_run<'a>(state: &'a State, id: &RunId) -> Result<&'a Run, Rejection> {
+pub(crate) fn find_run<'a>(state: &'a State, id: &RunId) -> Result<Cow<'a, Run>, Rejection> {
     state.run(id).ok_or_else(|| Rejection::UnknownRun(id.as_str().to_string()))
 }
 
@@ -281,7 +284,7 @@ pub(crate) fn decide_events(draft: &mut Draft<'_>, append: AppendEvents) -> Resu
     let state = draft.state;
     let run = find_run(state, &append.run_id)?;
     if let Some(lease) = append.lease {
-        prove_lease(state, run, lease)?;
+        prove_lease(state, &run, lease)?;
     }
     let count = append.events.len() as u64;
     let mut first = None;
@@ -297,7 +300,7 @@ pub(crate) fn decide_events(draft: &mut Draft<'_>, append: AppendEvents) -> Resu
 pub(crate) fn decide_step(draft: &mut Draft<'_>, store: StoreStep) -> Result<Reply, Rejection> {
     let state = draft.state;
     let run = find_run(state, &store.run_id)?;
-    prove_lease(state, run, store.lease)?;
+    prove_lease(state, &run, store.lease)?;
     if let Some(kept) = run.steps.get(&store.step) {
         return Ok(Reply::StepStored { stored: false, output: kept.position });
     }
@@ -314,7 +317,7 @@ pub(crate) fn decide_step(draft: &mut Draft<'_>, store: StoreStep) -> Result<Rep
         wall: state.wall,
         output: store.output,
     })));
-    draft.run_event(run, run.attempt, Event::StepCompleted { step: store.step, duration: store.duration });
+    draft.run_event(&run, run.attempt, Event::StepCompleted { step: store.step, duration: store.duration });
     Ok(Reply::StepStored { stored: true, output })
 }
 
@@ -325,11 +328,11 @@ pub(crate) fn decide_cancel(draft: &mut Draft<'_>, cancel: CancelRun) -> Result<
         let run_id = run.id.as_str().to_string();
         return Err(Rejection::RunEnded { run_id, status: run.status.as_str() });
     }
-    draft.run_event(run, run.attempt, Event::Cancelled { actor: cancel.actor });
+    draft.run_event(&run, run.attempt, Event::Cancelled { actor: cancel.actor });
     let bytes = state.topics.get(&run.command.topic).and_then(|topic| topic.partition(run.command.partition));
     let bytes =
         bytes.and_then(|partition| partition.entry(run.command.offset)).map_or(0, |entry| entry.bytes);
-    if let Some(group) = state.group_of(run) {
+    if let Some(group) = state.group_of(&run) {
         let of = crate::group::message_of(group.id, run.command.partition, run.command.offset);
         draft.push(Record::Skipped(Skipped { of, why: SkipReason::RunOver, bytes, next: None }));
     }
@@ -341,7 +344,7 @@ pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &Ru
     idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run, fact.topic));
     // A topic of that name that was there before becomes the timeline now.
     if let Some(topic) = state.topic_effect(fact.timeline, position) {
-        topic.kind = TopicKind::Timeline(fact.run);
+        topic.become_timeline(fact.run);
     }
     if state.runs.contains_key(&fact.run) {
         return;
@@ -353,7 +356,7 @@ pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &Ru
         started_at: None,
         ended_at: None,
     };
-    state.adopt_run(Run {
+    state.runs.insert(Run {
         no: fact.run,
         id: fact.run_id.clone(),
         applied: position,
@@ -375,10 +378,11 @@ pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &Ru
         replays: alloc::vec![first],
         dead_letters: Vec::new(),
     });
+    state.recount_run(fact.run, None);
 }
 
 pub(crate) fn apply_step(state: &mut State, position: Position, fact: &StepStored) {
-    let Some(run) = state.run_effect(fact.of.run, position) else { return };
+    let Some(run) = state.runs.effect(fact.of.run, position) else { return };
     run.steps.insert(
         fact.step.clone(),
         StoredStep {
@@ -393,10 +397,32 @@ pub(crate) fn apply_step(state: &mut State, position: Position, fact: &StepStore
 
 /// What the broker's own events do to their run.
 pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventAppended) {
+    match &fact.event {
+        Event::Created { .. }
+        | Event::ReplayRequested(_)
+        | Event::StepCompleted { .. }
+        | Event::Worker { .. }
+        | Event::Produced { .. } => return state.runs.advance(fact.of.run, position),
+        Event::Received { .. }
+        | Event::AttemptFailed { .. }
+        | Event::RetryScheduled { .. }
+        | Event::DeadLettered { .. }
+        | Event::Failed { .. }
+        | Event::Succeeded { .. }
+        | Event::Cancelled { .. } => {}
+    }
     let before = state.runs.get(&fact.of.run).map(|run| run.status);
-    let Some(run) = state.run_effect(fact.of.run, position) else { return };
+    let Some(run) = state.runs.effect(fact.of.run, position) else { return };
     move_by(run, position, fact);
+    let is_over = run.status.is_terminal();
+    let timeline = run.timeline;
     state.recount_run(fact.of.run, before);
+    if is_over {
+        // Little is expected of it now, and there are many.
+        let timeline = state.topics.get_mut(&timeline).and_then(|topic| topic.partitions.first_mut());
+        timeline.into_iter().for_each(crate::Partition::shrink);
+        state.runs.seal(fact.of.run);
+    }
 }
 
 fn move_by(run: &mut Run, position: Position, fact: &EventAppended) {

@@ -31,7 +31,7 @@ pub(crate) fn decide_replay(
     if !state.topics.contains_key(&run.command.topic) {
         return Err(Rejection::CommandsDeleted(run.id.as_str().to_string()));
     }
-    let forget = forgotten_steps(run, &replay)?;
+    let forget = forgotten_steps(&run, &replay)?;
     let (input, changed) = match replay.input {
         NewInput::Same => (None, Vec::new()),
         NewInput::Whole(input) => (Some(input), vec!["input".to_string()]),
@@ -61,7 +61,7 @@ pub(crate) fn decide_replay(
         wall: state.wall,
         key,
     })));
-    close_dead_letters(draft, run, of, replay.actor.as_deref());
+    close_dead_letters(draft, &run, of, replay.actor.as_deref());
     let asked = ReplayRequested {
         actor: replay.actor,
         from_step: replay.from_step,
@@ -117,7 +117,7 @@ fn close_dead_letters(draft: &mut Draft<'_>, run: &Run, of: RunOf, actor: Option
 pub(crate) fn apply_replayed(state: &mut State, position: Position, fact: &RunReplayed) {
     idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.of.run, fact.command.topic));
     let before = state.runs.get(&fact.of.run).map(|run| run.status);
-    let Some(run) = state.run_effect(fact.of.run, position) else { return };
+    let Some(run) = state.runs.effect(fact.of.run, position) else { return };
     run.replay_seq = fact.of.replay_seq;
     run.attempt = Attempt(0);
     run.status = RunStatus::Queued;

@@ -5,9 +5,10 @@
 
 use crate::dead_letter::{GivenUp, draft_dead_letter, remember_attempt};
 use crate::draft::Draft;
-use crate::group::{SettledBy, Standing, message_of};
-use crate::idempotency::Consumed;
+use crate::group::{Standing, message_of};
+use crate::idempotency::AckedAt;
 use crate::lease::{clamped, live_run, take_lease};
+use crate::memos::SettledBy;
 use crate::retry::brake_after;
 use crate::{
     Ack, Acked, AfterFailure, AttemptRef, Claim, DeadLetterReason, ErrorInfo, Event, Extend, Extended,
@@ -21,7 +22,7 @@ struct Found<'a> {
     topic: &'a Topic,
     group: &'a Group,
     of: MessageOf,
-    standing: Standing<'a>,
+    standing: Standing,
 }
 
 fn find<'a>(state: &'a State, claim: &Claim) -> Result<Found<'a>, Rejection> {
@@ -49,10 +50,10 @@ fn was_given_out(state: &State, claim: &Claim) -> bool {
         .is_some_and(|lease| lease.epoch <= state.epoch && (1..=state.ids.lease).contains(&lease.serial))
 }
 
-impl<'a> Found<'a> {
+impl Found<'_> {
     /// The live lease this claim proves, or why it proves none.
-    fn held(&self, state: &State, claim: &Claim) -> Result<&'a Lease, Rejection> {
-        match self.standing {
+    fn held(&self, state: &State, claim: &Claim) -> Result<Lease, Rejection> {
+        match &self.standing {
             // A lease past its `until` is over, whether or not its redelivery is recorded yet.
             Standing::Leased(lease)
                 if lease.owner == claim.owner
@@ -60,7 +61,7 @@ impl<'a> Found<'a> {
                     && lease.until > state.now
                     && !self.is_expired(state) =>
             {
-                Ok(lease)
+                Ok(lease.clone())
             }
             Standing::Leased(_) | Standing::Settled | Standing::Waiting(_) => Err(self.lost(state)),
             // It was, before the group was moved or made anew.
@@ -72,7 +73,7 @@ impl<'a> Found<'a> {
     fn was_seen(&self, claim: &Claim) -> bool {
         let is_older = |lease: crate::LeaseId| (1..=self.group.born).contains(&lease.serial);
         claim.lease.is_some_and(is_older)
-            || self.group.progress(claim.partition).is_some_and(|progress| claim.offset < progress.seen)
+            || self.group.progress(claim.partition).is_some_and(|progress| claim.offset < progress.seen())
     }
 
     fn is_expired(&self, state: &State) -> bool {
@@ -82,9 +83,9 @@ impl<'a> Found<'a> {
     }
 
     fn lost(&self, state: &State) -> Rejection {
-        let note =
-            self.topic.partition(self.of.partition).and_then(|partition| partition.note(self.of.offset));
-        let run = note.and_then(|note| note.run).and_then(|of| state.runs.get(&of.run).map(|run| (of, run)));
+        let partition = self.topic.partition(self.of.partition);
+        let command = partition.and_then(|partition| partition.command(self.of.offset));
+        let run = command.and_then(|of| state.runs.get(&of.run).map(|run| (of, run)));
         match run {
             Some((of, run))
                 if run.status == RunStatus::Cancelled
@@ -131,7 +132,7 @@ pub(crate) fn decide_ack(draft: &mut Draft<'_>, ack: Ack) -> Result<Reply, Rejec
             found.group.consumed.surplus(state.now, limits.consumed_key_window, limits.consumed_keys_max)
         }),
     }));
-    if let Some(run) = run {
+    if let Some(run) = &run {
         let result = ack.result.unwrap_or_else(|| b"null".to_vec());
         draft.run_event(run, lease.attempt, Event::Succeeded { result });
     }
@@ -141,7 +142,7 @@ pub(crate) fn decide_ack(draft: &mut Draft<'_>, ack: Ack) -> Result<Reply, Rejec
 pub(crate) fn decide_nack(draft: &mut Draft<'_>, nack: Nack) -> Result<Reply, Rejection> {
     let state = draft.state;
     let found = find(state, &nack.claim)?;
-    let repeated = match found.standing {
+    let repeated = match &found.standing {
         Standing::Waiting(waiting) => waiting
             .nacked_by
             .as_ref()
@@ -161,7 +162,7 @@ pub(crate) fn decide_nack(draft: &mut Draft<'_>, nack: Nack) -> Result<Reply, Re
         retry_after: nack.retry_after,
         retryable: nack.retryable,
     };
-    fail(draft, found.topic, found.group, found.of, lease, failure);
+    fail(draft, found.topic, found.group, found.of, &lease, failure);
     Ok(Reply::Nacked)
 }
 
@@ -178,7 +179,7 @@ pub(crate) fn decide_expired(draft: &mut Draft<'_>, of: MessageOf) {
         retry_after: Some(Millis(0)),
         retryable: true,
     };
-    fail(draft, topic, group, of, lease, failure);
+    fail(draft, topic, group, of, &lease, failure);
 }
 
 struct Failure {
@@ -192,7 +193,7 @@ struct Failure {
 fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, lease: &Lease, failure: Failure) {
     let state = draft.state;
     let entry = topic.partition(of.partition).and_then(|partition| partition.entry(of.offset));
-    let entry = *entry.expect("a leased message is kept");
+    let entry = entry.expect("a leased message is kept");
     let policy = topic.policy(&entry).unwrap_or_default();
     let dead = match topic.kind {
         TopicKind::DeadLetters => None,
@@ -228,7 +229,7 @@ fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, leas
         forget_acks: if dead.is_some() { surplus_memos(group, of, state) } else { 0 },
     })));
     let run = live_run(state, group, of.partition, of.offset);
-    if let Some(run) = run {
+    if let Some(run) = &run {
         let max_attempts = policy.max_attempts;
         let failed = Event::AttemptFailed { cause: failure.cause, failure: position, max_attempts };
         draft.run_event(run, lease.attempt, failed);
@@ -246,7 +247,7 @@ fn fail(draft: &mut Draft<'_>, topic: &Topic, group: &Group, of: MessageOf, leas
     let given_up =
         GivenUp { original, group: Some(group.name.clone()), reason, attempts: lease.attempt, history };
     let at = draft_dead_letter(draft, given_up);
-    if let Some(run) = run {
+    if let Some(run) = &run {
         draft.run_event(run, lease.attempt, Event::DeadLettered { reason, at, failure: Some(position) });
         draft.run_event(run, lease.attempt, Event::Failed { failure: Some(position) });
     }
@@ -277,8 +278,8 @@ pub(crate) fn apply_acked(state: &mut State, position: Position, fact: &Acked) {
     group.used_at = fact.at;
     group.consumed.forget_oldest(fact.forget_keys);
     if let Some(key) = fact.key {
-        let consumed = Consumed { at: fact.at, partition: fact.of.partition, offset: fact.of.offset };
-        group.consumed.remember(key, consumed);
+        let place = AckedAt { partition: fact.of.partition, offset: fact.of.offset };
+        group.consumed.remember(key, fact.at, place);
     }
     let Some(progress) = group.progress_mut(fact.of.partition) else { return };
     let lease = take_lease(progress, fact.of.offset).expect("an ack is decided for a live lease");
@@ -298,9 +299,8 @@ pub(crate) fn apply_failed(state: &mut State, position: Position, fact: &Failed)
             remember_attempt(&mut history, AttemptRef { delivered: lease.delivered, failed: Some(position) });
             let nacked_by = (fact.cause == FailureCause::Nack).then(|| (fact.owner.clone(), fact.lease));
             let waiting = Waiting { due, attempts: fact.attempt, nacked_by, history };
-            progress.pending.insert(fact.of.offset, Pending::Waiting(waiting));
-            progress.retries.insert((due, fact.of.offset));
-            state.timers.retries.insert((due, fact.of));
+            progress.put(fact.of.offset, Pending::Waiting(waiting));
+            state.timers.retries.insert((due, fact.of), ());
         }
         AfterFailure::Dead => {
             if fact.cause == FailureCause::Nack {
@@ -316,10 +316,9 @@ pub(crate) fn apply_failed(state: &mut State, position: Position, fact: &Failed)
 pub(crate) fn apply_extended(state: &mut State, position: Position, fact: Extended) {
     let Some(group) = state.group_effect(fact.of.group, position) else { return };
     let Some(progress) = group.progress_mut(fact.of.partition) else { return };
-    if let Some(Pending::Leased(lease)) = progress.pending.get_mut(&fact.of.offset) {
-        let before = core::mem::replace(&mut lease.until, fact.until);
+    if let Some(before) = progress.extend(fact.of.offset, fact.until) {
         state.timers.leases.remove(&(before, fact.of));
-        state.timers.leases.insert((fact.until, fact.of));
+        state.timers.leases.insert((fact.until, fact.of), ());
     }
 }
 
@@ -329,14 +328,7 @@ pub(crate) fn apply_skipped(state: &mut State, position: Position, fact: &Skippe
     if let Some(next) = fact.next {
         progress.next = next;
     }
-    let pending = progress.pending.remove(&fact.of.offset);
-    match &pending {
-        Some(Pending::Leased(_)) => progress.leased -= 1,
-        Some(Pending::Waiting(waiting)) => {
-            progress.retries.remove(&(waiting.due, fact.of.offset));
-        }
-        None => {}
-    }
+    let pending = progress.take(fact.of.offset);
     progress.settle(fact.of.offset, fact.bytes);
     if let Some(pending) = pending {
         state.timers.drop_pending(fact.of, &pending);

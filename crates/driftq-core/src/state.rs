@@ -3,12 +3,16 @@
 //! Promise: everything in here is made of facts alone. Each entity (topic, group, run, key window) knows the last
 //! record that changed it, so a fact that is applied again, or to an entity that is gone, does nothing.
 
+use crate::packed::{Packed, PackedSet};
 use crate::timers::Timers;
 use crate::{
     Group, GroupId, GroupName, Instant, KeyWindow, MessageAt, MessageOf, Millis, PartitionId, Patterns,
-    Position, Run, RunId, RunNo, RunStatus, Topic, TopicId, TopicName, WallTime,
+    Position, Run, RunId, RunNo, RunStatus, Runs, Table, Topic, TopicId, TopicKind, TopicName, WallTime,
 };
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// The broker's state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,17 +26,16 @@ pub struct State {
     /// The last record applied.
     pub applied: Position,
     /// Topics by incarnation.
-    pub topics: BTreeMap<TopicId, Topic>,
+    pub topics: Table<TopicId, Topic>,
     /// Groups by incarnation.
-    pub groups: BTreeMap<GroupId, Group>,
+    pub groups: Table<GroupId, Group>,
     /// Runs by ordinal.
-    pub runs: BTreeMap<RunNo, Run>,
+    pub runs: Runs,
     /// Live idempotency keys.
     pub keys: KeyWindow,
     /// Bounds in force; configuration, not a fact.
     pub limits: Limits,
-    pub(crate) topic_names: BTreeMap<TopicName, TopicId>,
-    pub(crate) run_ids: BTreeMap<RunId, RunNo>,
+    pub(crate) topic_names: Packed<TopicName, TopicId>,
     pub(crate) dlq_topics: BTreeSet<TopicId>,
     pub(crate) timers: Timers,
     pub(crate) ids: Ids,
@@ -113,7 +116,7 @@ pub(crate) struct Tally {
     pub(crate) open_runs: BTreeMap<(TopicId, GroupName), u64>,
     pub(crate) dead_open: u64,
     /// Each message that failed, and its dead letter.
-    pub(crate) dead_of: BTreeSet<(MessageAt, MessageAt)>,
+    pub(crate) dead_of: PackedSet<(MessageAt, MessageAt)>,
 }
 
 impl State {
@@ -141,10 +144,13 @@ impl State {
         self.groups.get(&self.topic(topic)?.group(name)?)
     }
 
-    /// A run by id.
+    /// A run by id: its timeline has its name.
     #[must_use]
-    pub fn run(&self, id: &RunId) -> Option<&Run> {
-        self.runs.get(self.run_ids.get(id)?)
+    pub fn run(&self, id: &RunId) -> Option<Cow<'_, Run>> {
+        match self.topic(&TopicName::timeline(id))?.kind {
+            TopicKind::Timeline(no) => self.runs.get(&no).filter(|run| run.id == *id),
+            TopicKind::Plain | TopicKind::DeadLetters => None,
+        }
     }
 
     /// The group whose deliveries move a run, if it exists.
@@ -167,9 +173,9 @@ impl State {
     #[must_use]
     pub fn next_instant(&self, past: Instant) -> Option<Instant> {
         let least = MessageOf { group: GroupId(0), partition: PartitionId(0), offset: crate::Offset(0) };
-        let lease = self.timers.leases.first().map(|(at, _)| *at);
-        let retry = self.timers.retries.range((past.next(), least)..).next().map(|(at, _)| *at);
-        let idle = self.timers.idle.first().map(|(at, _)| *at);
+        let lease = self.timers.leases.first().map(|((at, _), ())| *at);
+        let retry = self.timers.retries.range((past.next(), least)..).next().map(|((at, _), ())| *at);
+        let idle = self.timers.idle.first().map(|((at, _), ())| *at);
         let key = self.keys.next_expiry(self.key_window_longest());
         [lease, retry, idle, key].into_iter().flatten().min()
     }
@@ -177,8 +183,8 @@ impl State {
     /// When the wall clock makes something due next: a delay's or a deadline's end.
     #[must_use]
     pub fn next_wall(&self) -> Option<WallTime> {
-        let due = self.timers.due.first().map(|(at, _)| *at);
-        let deadline = self.timers.deadlines.first().map(|(at, _)| *at);
+        let due = self.timers.due.first().map(|((at, _), ())| *at);
+        let deadline = self.timers.deadlines.first().map(|((at, _), ())| *at);
         [due, deadline].into_iter().flatten().min()
     }
 
@@ -209,32 +215,10 @@ impl State {
         advance(&mut group.applied, position).then_some(group)
     }
 
-    /// The run that this record has not changed yet.
-    pub(crate) fn run_effect(&mut self, no: RunNo, position: Position) -> Option<&mut Run> {
-        let run = self.runs.get_mut(&no)?;
-        advance(&mut run.applied, position).then_some(run)
-    }
-
-    /// Takes a topic in, with all that is derived from it.
+    /// Takes a topic in that has no lists yet.
     pub(crate) fn adopt_topic(&mut self, mut topic: Topic) {
         topic.pattern = self.patterns.number_of(topic.name.as_str());
         self.count_window(topic.settings(), true);
-        for (index, partition) in topic.partitions.iter().enumerate() {
-            let partition_id = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
-            let at = |offset| MessageAt { topic: topic.id, partition: partition_id, offset };
-            for (offset, due) in &partition.rare().delayed {
-                self.timers.due.insert((*due, at(*offset)));
-            }
-            for (offset, note) in &partition.rare().notes {
-                if let (Some(deadline), false) = (note.deadline, note.expired) {
-                    self.timers.deadlines.insert((deadline, at(*offset)));
-                }
-                if let Some(dead) = &note.dead {
-                    self.tally.dead_of.insert((dead.original, at(*offset)));
-                }
-            }
-        }
-        self.tally.dead_open += topic.open_dead_letters();
         if topic.name.is_dead_letters() {
             self.dlq_topics.insert(topic.id);
         }
@@ -252,7 +236,7 @@ impl State {
         }
         self.timers.drop_topic(&topic);
         for (partition, index) in topic.partitions.iter().zip(0..) {
-            for (offset, note) in &partition.rare().notes {
+            for (offset, note) in partition.rare().notes.iter() {
                 let at = MessageAt { topic: id, partition: PartitionId(index), offset: *offset };
                 if let Some(dead) = &note.dead {
                     self.tally.dead_of.remove(&(dead.original, at));
@@ -265,29 +249,6 @@ impl State {
         if self.topic_names.get(&topic.name) == Some(&id) {
             self.topic_names.remove(&topic.name);
         }
-    }
-
-    /// Takes a group in, with all that is derived from it.
-    pub(crate) fn adopt_group(&mut self, group: Group) {
-        for (index, progress) in group.partitions.iter().enumerate() {
-            let partition = PartitionId(u32::try_from(index).unwrap_or(u32::MAX));
-            for (offset, pending) in progress.pending() {
-                self.timers.add_pending(MessageOf { group: group.id, partition, offset }, pending);
-            }
-        }
-        self.timers.idle.insert((group.armed, group.id));
-        if let Some(topic) = self.topics.get_mut(&group.topic) {
-            topic.groups.insert(group.name.clone(), group.id);
-        }
-        self.groups.insert(group.id, group);
-    }
-
-    /// Takes a run in, with all that is derived from it.
-    pub(crate) fn adopt_run(&mut self, run: Run) {
-        let no = run.no;
-        self.run_ids.insert(run.id.clone(), no);
-        self.runs.insert(no, run);
-        self.recount_run(no, None);
     }
 
     /// Counts a run as it stands now instead of as it stood.
@@ -327,9 +288,19 @@ impl State {
         group: Option<&GroupName>,
     ) -> Option<(MessageAt, &crate::DeadLetterState)> {
         let least = MessageAt { topic: TopicId(0), partition: PartitionId(0), offset: crate::Offset(0) };
-        let all = self.tally.dead_of.range((original, least)..).take_while(|(of, _)| *of == original);
+        let all = self.tally.dead_of.range((original, least)..);
+        let all = all.map(|(pair, ())| pair).take_while(|(of, _)| *of == original);
         let found = all.filter_map(|(_, at)| Some((*at, self.dead_letter(*at)?)));
         found.filter(|(_, dead)| dead.group.is_none() || dead.group.as_ref() == group).last()
+    }
+
+    /// Takes a group in that has no lists yet.
+    pub(crate) fn adopt_group(&mut self, group: Group) {
+        self.timers.idle.insert((group.armed, group.id), ());
+        if let Some(topic) = self.topics.get_mut(&group.topic) {
+            topic.groups.insert(group.name.clone(), group.id);
+        }
+        self.groups.insert(group.id, group);
     }
 
     /// Lets the idle timer of a group look again one unused window after `from`.
@@ -338,7 +309,7 @@ impl State {
         let Some(found) = self.groups.get_mut(&group) else { return };
         self.timers.idle.remove(&(found.armed, group));
         found.armed = from.after(wait);
-        self.timers.idle.insert((found.armed, group));
+        self.timers.idle.insert((found.armed, group), ());
     }
 }
 

@@ -5,9 +5,9 @@
 
 use crate::{
     DeadLetterState, Group, GroupName, MessageAt, Offset, PartitionId, Position, Run, RunNo, RunStatus,
-    State, TenantId, TopicId, TopicName, WorkflowName,
+    Scope, State, TenantId, TopicId, TopicName, WorkflowName,
 };
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::ops::Bound;
 
 /// How many entries a filtered page looks at.
@@ -24,6 +24,8 @@ pub struct RunFilter {
     pub tenant: Option<TenantId>,
     /// With this tag.
     pub tag: Option<String>,
+    /// Of what may be seen.
+    pub scope: Scope,
 }
 
 /// Which dead letters are wanted.
@@ -37,6 +39,8 @@ pub struct DeadLetterFilter {
     pub run: Option<RunNo>,
     /// For this reason.
     pub reason: Option<crate::DeadLetterReason>,
+    /// Of what may be seen.
+    pub scope: Scope,
 }
 
 /// Figures of the whole broker.
@@ -66,17 +70,25 @@ pub struct Page<T, C> {
 impl State {
     /// Runs, newest first, below `before`.
     #[must_use]
-    pub fn runs_page(&self, filter: &RunFilter, before: Option<RunNo>, limit: usize) -> Page<&Run, RunNo> {
+    pub fn runs_page(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunNo>,
+        limit: usize,
+    ) -> Page<Cow<'_, Run>, RunNo> {
         let mut items = Vec::new();
         let mut last = None;
         let upper = before.unwrap_or(RunNo(u64::MAX));
-        for (looked, (no, run)) in self.runs.range(..upper).rev().enumerate() {
+        for (looked, (no, look)) in self.runs.range(..upper).rev().enumerate() {
             if items.len() >= limit || looked >= SCAN_MAX {
                 return Page { items, next: last };
             }
             last = Some(*no);
-            if matches(filter, run) {
-                items.push(run);
+            if look.is_wanted(filter) {
+                let run = look.run();
+                if filter.scope.sees_run(self, &run) {
+                    items.push(run);
+                }
             }
         }
         Page { items, next: None }
@@ -100,7 +112,9 @@ impl State {
                 }
                 looked += 1;
                 last = Some(at);
-                if let Some(dead) = self.dead_letter(at).filter(|dead| wanted(filter, dead)) {
+                let is_wanted =
+                    |dead: &&DeadLetterState| wanted(filter, dead) && filter.scope.sees_dead_letter(self, at);
+                if let Some(dead) = self.dead_letter(at).filter(is_wanted) {
                     items.push((at, dead));
                 }
             }
@@ -124,6 +138,7 @@ impl State {
     #[must_use]
     pub fn groups_page(
         &self,
+        scope: &Scope,
         topic: Option<&TopicName>,
         after: Option<&(TopicName, Option<GroupName>)>,
         limit: usize,
@@ -139,14 +154,16 @@ impl State {
             if looked >= SCAN_MAX {
                 return Page { items, next: Some((name.clone(), None)) };
             }
-            let Some(found) = self.topics.get(id) else { continue };
+            let Some(found) = self.topics.get(id).filter(|topic| scope.sees_topic(self, topic)) else {
+                continue;
+            };
             let behind = after.filter(|(topic, _)| topic == name).and_then(|(_, group)| group.as_ref());
-            let lower = behind.map_or(Bound::Unbounded, |group| Bound::Excluded(group.clone()));
-            for (_, id) in found.groups.range((lower, Bound::Unbounded)) {
+            let groups = found.groups().skip_while(|(name, _)| behind.is_some_and(|behind| *name <= behind));
+            for (_, id) in groups {
                 if items.len() >= limit {
                     return Page { next: items.last().map(place_of), items };
                 }
-                if let Some(group) = self.groups.get(id) {
+                if let Some(group) = self.groups.get(&id) {
                     items.push((found, group));
                 }
             }
@@ -196,20 +213,13 @@ impl State {
                 Some(_) | None => Bound::Unbounded,
             };
             let open = partition.rare().open_dead.range((from, Bound::Unbounded));
-            open.map(move |offset| MessageAt { topic, partition: id, offset: *offset })
+            open.map(move |(offset, ())| MessageAt { topic, partition: id, offset: *offset })
         })
     }
 }
 
 fn place_of((topic, group): &(&crate::Topic, &Group)) -> (TopicName, Option<GroupName>) {
     (topic.name.clone(), Some(group.name.clone()))
-}
-
-fn matches(filter: &RunFilter, run: &Run) -> bool {
-    filter.status.is_none_or(|status| status == run.status)
-        && filter.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
-        && filter.tenant.as_ref().is_none_or(|tenant| run.tenant.as_ref() == Some(tenant))
-        && filter.tag.as_ref().is_none_or(|tag| run.tags.contains(tag))
 }
 
 fn wanted(filter: &DeadLetterFilter, dead: &DeadLetterState) -> bool {

@@ -3,7 +3,7 @@
 //! Promise: the writer only encodes; files are written, synced and renamed elsewhere. A checkpoint counts once the log
 //! is durable up to everything it holds; until then a start uses the one before.
 
-use driftq_core::{Entity, EntityId, Position, State};
+use driftq_core::{CHECKPOINT_FORMAT, CheckpointError, Entity, EntityId, Frozen, Position, State};
 use driftq_log::{Disk, LogError, SnapshotWriter, load_snapshot};
 use std::sync::{
     Arc,
@@ -11,12 +11,12 @@ use std::sync::{
     mpsc,
 };
 
-/// Bytes of entities encoded in one turn of the writer.
-const STEP_BYTES: usize = 256 * 1024;
 /// Bytes of one chunk of the container; a larger entity is cut.
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of chunks that may wait for a slow disk.
 const UNWRITTEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Marks a chunk: the format of all that follows, an entity's last piece, a piece before.
+const FORMAT: u8 = 2;
 const LAST_PIECE: u8 = 1;
 const MORE_PIECES: u8 = 0;
 
@@ -213,12 +213,27 @@ impl<K: Checkpoints> Checkpoints for ThreadedCheckpoints<K> {
     }
 }
 
+/// How much of a checkpoint one turn of the writer encodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointTurn {
+    /// Bytes after which the turn goes on with something else.
+    pub bytes: usize,
+    /// Entries of a long entity that are encoded at a time.
+    pub piece_entries: usize,
+}
+
+impl Default for CheckpointTurn {
+    fn default() -> Self {
+        Self { bytes: 256 * 1024, piece_entries: 4_096 }
+    }
+}
+
 /// A checkpoint that is being encoded.
 #[derive(Debug)]
 pub(crate) struct Progress {
     left: std::vec::IntoIter<EntityId>,
-    /// Entries of the topic that was encoded last.
-    entries: std::vec::IntoIter<EntityId>,
+    /// What is left of the entity that was begun last.
+    begun: Option<Frozen>,
     /// Once all is encoded: how far the log has to be durable before it counts.
     pub(crate) needs: Option<Position>,
 }
@@ -226,34 +241,28 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn begin(state: &State, checkpoints: &mut dyn Checkpoints) -> Self {
         checkpoints.begin(state.applied);
+        checkpoints.push(vec![FORMAT, CHECKPOINT_FORMAT]);
         let mut left = state.entities().into_iter();
         // Time and ordinals belong to the very position at which the list of entities was made.
-        if let Some(header) = left.next().and_then(|id| state.encode_entity(id)) {
-            push_pieces(checkpoints, &header);
-        }
-        Self { left, entries: Vec::new().into_iter(), needs: None }
+        let header = left.next().and_then(|id| state.freeze(id, 0));
+        header.into_iter().flatten().for_each(|entity| push_pieces(checkpoints, &entity));
+        Self { left, begun: None, needs: None }
     }
 
     /// Encodes some more entities.
-    pub(crate) fn step(&mut self, state: &State, checkpoints: &mut dyn Checkpoints) {
+    pub(crate) fn step(&mut self, state: &State, turn: CheckpointTurn, checkpoints: &mut dyn Checkpoints) {
         let mut bytes = 0;
-        while bytes < STEP_BYTES {
-            let Some(id) = self.entries.next().or_else(|| self.left.next()) else {
-                self.needs = Some(state.applied);
-                return;
-            };
-            let Some(entity) = state.encode_entity(id) else {
-                if matches!(id, EntityId::Entries { .. }) {
-                    // Its topic was deleted between two of its chunks: half a topic is none that the log could go on with.
-                    *self = Self::begin(state, checkpoints);
+        while bytes < turn.bytes {
+            let Some(entity) = self.begun.as_mut().and_then(Iterator::next) else {
+                let Some(id) = self.left.next() else {
+                    self.begun = None;
+                    self.needs = Some(state.applied);
                     return;
-                }
+                };
                 // An entity that is gone by now is told of by the log behind this checkpoint.
+                self.begun = state.freeze(id, turn.piece_entries);
                 continue;
             };
-            if let EntityId::Topic(topic) = id {
-                self.entries = state.entries_of(topic).into_iter();
-            }
             bytes += entity.len();
             push_pieces(checkpoints, &entity);
         }
@@ -275,12 +284,20 @@ fn push_pieces(checkpoints: &mut dyn Checkpoints, entity: &[u8]) {
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     entity: Vec<u8>,
+    is_known: bool,
 }
 
 impl Assembler {
-    /// Takes a chunk; answers the entity that it completes.
-    pub(crate) fn take(&mut self, chunk: &[u8]) -> Option<Result<Entity, driftq_core::CheckpointError>> {
+    /// Takes a chunk; answers the entity that it completes, or that the checkpoint is of another format.
+    pub(crate) fn take(&mut self, chunk: &[u8]) -> Option<Result<Entity, CheckpointError>> {
         let (mark, piece) = chunk.split_first()?;
+        if *mark == FORMAT {
+            self.is_known = piece == [CHECKPOINT_FORMAT];
+            return None;
+        }
+        if !self.is_known {
+            return Some(Err(CheckpointError));
+        }
         self.entity.extend_from_slice(piece);
         if *mark == MORE_PIECES {
             return None;

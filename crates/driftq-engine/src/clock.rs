@@ -1,8 +1,10 @@
 //! The only place that asks the time.
 //!
-//! Promise: core time comes from the monotonic clock, so a wall-clock jump moves no lease and no backoff.
+//! Promise: core time comes from the monotonic clock, so a wall-clock jump moves no lease and no backoff. What waits for
+//! the machine itself (a caller's patience, a sync, a full disk) goes by [`Clock::monotonic`], whatever the broker's own
+//! time does.
 
-use driftq_core::WallTime;
+use driftq_core::{Millis, WallTime};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -16,6 +18,16 @@ pub trait Clock: Send + 'static {
 
     /// Milliseconds since the Unix epoch, as the machine believes.
     fn wall(&self) -> WallTime;
+
+    /// What leases and retries follow; goes on as `monotonic` does, unless it is moved by hand.
+    fn core(&self) -> Duration {
+        self.monotonic()
+    }
+
+    /// The clock itself, when the broker's time is moved by hand and goes on in no other way.
+    fn by_hand(&self) -> Option<&HandClock> {
+        None
+    }
 }
 
 /// The machine's clocks.
@@ -80,5 +92,59 @@ impl Clock for ManualClock {
 
     fn wall(&self) -> WallTime {
         WallTime(self.wall_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// A running server's clock for tests of applications: the broker's time stands still until it is moved, while callers
+/// still wait in the machine's time. Clones share the time.
+#[derive(Clone, Debug)]
+pub struct HandClock {
+    machine: SystemClock,
+    began: Arc<AtomicU64>,
+    moved: Arc<AtomicU64>,
+}
+
+impl HandClock {
+    /// A clock that stands at the machine's present time.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a default that reads the time would hide it")]
+    pub fn new() -> Self {
+        let machine = SystemClock::new();
+        let began = Arc::new(AtomicU64::new(machine.wall().0));
+        Self { machine, began, moved: Arc::default() }
+    }
+
+    /// Goes on where a log has left the wall clock.
+    pub(crate) fn resume(&self, wall: WallTime) {
+        if wall > WallTime(0) {
+            self.began.store(wall.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets time pass, on both clocks at once.
+    pub(crate) fn advance(&self, by: Millis) {
+        self.moved.fetch_add(by.0, Ordering::Relaxed);
+    }
+
+    fn moved(&self) -> Millis {
+        Millis(self.moved.load(Ordering::Relaxed))
+    }
+}
+
+impl Clock for HandClock {
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic()
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime(self.began.load(Ordering::Relaxed)).after(self.moved())
+    }
+
+    fn core(&self) -> Duration {
+        Duration::from_millis(self.moved().0)
+    }
+
+    fn by_hand(&self) -> Option<&HandClock> {
+        Some(self)
     }
 }

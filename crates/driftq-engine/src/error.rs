@@ -43,9 +43,6 @@ pub enum EngineError {
         /// What is wrong with it.
         source: driftq_core::UnknownRecord,
     },
-    /// A checkpoint entity that this release cannot read.
-    #[error(transparent)]
-    Checkpoint(#[from] driftq_core::CheckpointError),
     /// The log gave a record another position than the state expected.
     #[error(
         "the log and the state disagree: expected position {expected}, got {got}; restart, and report this"

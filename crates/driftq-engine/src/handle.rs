@@ -6,10 +6,11 @@
 use crate::inbox::{Inbox, Status};
 use crate::{Bodies, Refusal};
 use driftq_core::{
-    Ack, AppendEvents, CancelRun, Command, CreateRun, CreateTopic, DeleteGroup, DeleteTopic, Delivery,
-    Discard, Entry, Extend, GroupId, GroupName, Held, MessageOf, Millis, Nack, Offset, OpenGroup, OwnerId,
-    PartitionId, PatchTopic, Position, Produce, Produced, Redrive, ReplayRun, ReplaySeq, Reply, RetryNow,
-    Run, RunId, RunNo, RunStatus, SeekGroup, Start, State, StoreStep, TopicId, TopicName, WallTime,
+    Ack, AppendEvents, AuditEntry, Audited, CancelRun, Command, CreateRun, CreateTopic, DeleteGroup,
+    DeleteTopic, Delivery, Discard, Entry, Extend, GroupId, GroupName, Held, MessageOf, Millis, Nack, Offset,
+    OpenGroup, OwnerId, PartitionId, PatchTopic, Position, Produce, Produced, Redrive, ReplayRun, ReplaySeq,
+    Reply, RetryNow, Run, RunId, RunNo, RunStatus, Scope, SeekGroup, Start, State, StoreStep, TenantId,
+    TopicId, TopicName, WallTime,
 };
 use futures_channel::oneshot;
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub struct Broker {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) bodies: Arc<Bodies>,
+    pub(crate) scope: Option<Arc<Scope>>,
+    pub(crate) audit: Option<Arc<AuditEntry>>,
 }
 
 /// A caller that waits for an answer.
@@ -41,15 +44,16 @@ pub(crate) type ConsumerId = u64;
 
 /// What the writer is asked.
 pub(crate) enum Request {
-    Command { command: Command, respond: Respond<Reply> },
-    OpenConsumer { id: ConsumerId, open: OpenConsumer, respond: Respond<()> },
+    Command { command: Command, scope: Option<Arc<Scope>>, respond: Respond<Reply> },
+    OpenConsumer { id: ConsumerId, open: OpenConsumer, scope: Option<Arc<Scope>>, respond: Respond<()> },
     Pull { id: ConsumerId, max: u32, bytes_max: u64, respond: Respond<Deliveries> },
     CloseConsumer { id: ConsumerId },
-    Poll { poll: Poll, respond: Respond<Deliveries> },
+    Poll { poll: Poll, scope: Option<Arc<Scope>>, respond: Respond<Deliveries> },
     GiveBack { held: Vec<Held> },
     Look(Look),
     Follow { run: RunId, after: u64, max: usize, bytes_max: u64, respond: Respond<Timeline> },
     RunEnd { run: RunId, wait: Millis, respond: Respond<()> },
+    Advance { by: Millis, respond: Respond<WallTime> },
     Drain,
     Stop,
 }
@@ -65,7 +69,8 @@ impl Request {
             | Self::Poll { .. }
             | Self::Look(_)
             | Self::Follow { .. }
-            | Self::RunEnd { .. } => false,
+            | Self::RunEnd { .. }
+            | Self::Advance { .. } => false,
         }
     }
 }
@@ -82,6 +87,7 @@ impl std::fmt::Debug for Request {
             Self::Look(_) => "Look",
             Self::Follow { .. } => "Follow",
             Self::RunEnd { .. } => "RunEnd",
+            Self::Advance { .. } => "Advance",
             Self::Drain => "Drain",
             Self::Stop => "Stop",
         })
@@ -131,6 +137,40 @@ impl Broker {
         &self.bodies
     }
 
+    /// A handle that commands, consumes and polls only within this scope. Looks are their caller's to narrow.
+    #[must_use]
+    pub fn within(&self, scope: Arc<Scope>) -> Self {
+        Self { scope: Some(scope), ..self.clone() }
+    }
+
+    /// A handle whose commands stand in the audit log with this entry, as far as they change anything.
+    #[must_use]
+    pub fn acting(&self, entry: AuditEntry) -> Self {
+        Self { audit: Some(Arc::new(entry)), ..self.clone() }
+    }
+
+    /// Writes an entry of the audit log about what was done elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn tell(&self, entry: AuditEntry) -> Result<(), Refusal> {
+        let told = Command::Audited(Box::new(Audited { act: None, entry }));
+        self.ask(|respond| Request::Command { command: told, scope: None, respond }).await.map(drop)
+    }
+
+    /// What this handle may see; by default everything.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// The tenant to which this handle is bound, if it is.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        self.scope.as_ref()?.tenant.as_ref()
+    }
+
     /// Makes a topic if it is not there; answers its partitions and whether it was made.
     ///
     /// # Errors
@@ -164,7 +204,8 @@ impl Broker {
         let id = self.bodies.next_consumer();
         // Made before it is asked for: whoever goes away meanwhile closes it.
         let consumer = Consumer { id, broker: self.clone() };
-        self.ask(|respond| Request::OpenConsumer { id, open, respond }).await?;
+        let scope = self.scope.clone();
+        self.ask(|respond| Request::OpenConsumer { id, open, scope, respond }).await?;
         Ok(consumer)
     }
 
@@ -174,7 +215,8 @@ impl Broker {
     ///
     /// [`Refusal`].
     pub async fn poll(&self, poll: Poll) -> Result<Deliveries, Refusal> {
-        self.ask(|respond| Request::Poll { poll, respond }).await
+        let scope = self.scope.clone();
+        self.ask(|respond| Request::Poll { poll, scope, respond }).await
     }
 
     /// Settles a message.
@@ -392,6 +434,16 @@ impl Broker {
         self.ask(|respond| Request::RunEnd { run, wait, respond }).await
     }
 
+    /// Lets that much time pass on a clock that is moved by hand; answers the wall clock's time once everything that
+    /// became due is done. On a clock that goes by itself nothing passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn advance(&self, by: Millis) -> Result<WallTime, Refusal> {
+        self.ask(|respond| Request::Advance { by, respond }).await
+    }
+
     /// Takes nothing new from now on; polls and streams end empty.
     pub fn drain(&self) {
         let _stopped = self.inbox.push(Request::Drain);
@@ -415,7 +467,14 @@ impl Broker {
     ///
     /// [`Refusal`].
     pub async fn command(&self, command: Command) -> Result<Reply, Refusal> {
-        self.ask(|respond| Request::Command { command, respond }).await
+        let scope = self.scope.clone();
+        let command = match &self.audit {
+            Some(entry) => {
+                Command::Audited(Box::new(Audited { act: Some(command), entry: (**entry).clone() }))
+            }
+            None => command,
+        };
+        self.ask(|respond| Request::Command { command, scope, respond }).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Respond<T>) -> Request) -> Result<T, Refusal> {
@@ -544,11 +603,11 @@ pub(crate) fn timeline(state: &State, run: &Run, after: u64, max: usize, bytes_m
         let Some(Entry { position, bytes: own, .. }) = partition.entry(Offset(seq - 1)) else {
             break;
         };
-        bytes += u64::from(*own);
+        bytes += u64::from(own);
         if !items.is_empty() && bytes > bytes_max {
             break;
         }
-        items.push(TimelineItem { seq, position: *position });
+        items.push(TimelineItem { seq, position });
         seq += 1;
     }
     Some(Timeline {

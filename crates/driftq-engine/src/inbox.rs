@@ -64,6 +64,10 @@ pub(crate) struct Bounds {
     pub(crate) weigh: fn(&Request) -> usize,
 }
 
+/// A request was not taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotTaken;
+
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
@@ -136,13 +140,13 @@ impl Inbox {
         .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Puts a request in; gives it back when the queue is full or nobody reads it any more.
-    pub(crate) fn push(&self, request: Request) -> Result<(), Request> {
+    /// Puts a request in; drops it when the queue is full or nobody reads it any more.
+    pub(crate) fn push(&self, request: Request) -> Result<(), NotTaken> {
         let mut queue = self.lock();
         // What gives something back is small, and refusing it would lose it.
         let is_refusable = !request.is_release();
         if self.phase() == Phase::Stopped || (is_refusable && queue.requests.len() >= REQUESTS_MAX) {
-            return Err(request);
+            return Err(NotTaken);
         }
         queue.requests.push_back(request);
         let is_asleep = std::mem::take(&mut queue.is_writer_asleep);

@@ -17,8 +17,8 @@ mod waiters;
 mod writer;
 
 pub use bodies::{Bodies, BodyError};
-pub use checkpoint::{Checkpoints, DiskCheckpoints, NoCheckpoints, ThreadedCheckpoints};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use checkpoint::{CheckpointTurn, Checkpoints, DiskCheckpoints, NoCheckpoints, ThreadedCheckpoints};
+pub use clock::{Clock, HandClock, ManualClock, SystemClock};
 pub use error::{EngineError, Refusal};
 pub use handle::{Broker, Consumer, Deliveries, OpenConsumer, Poll, Readers, Timeline, TimelineItem};
 pub use inbox::{Phase, Status, Totals};

@@ -91,6 +91,8 @@ defects! {
     ReplayKeepsSteps "replay-keeps-steps",
     /// A cancelled run's command stays.
     CancelledCommandStays "cancelled-command-stays",
+    /// An operator's act is not told in the audit log.
+    ActUntold "act-untold",
     /// Core time follows the wall clock.
     TimeFollowsWall "time-follows-wall",
 }
@@ -125,6 +127,7 @@ fn spoil_one(defect: Defect, state: &State, record: Record, is_last_of_many: boo
         | (D::ExtendLost, Record::Extended(_))
         | (D::StepLost, Record::StepStored(_))
         | (D::DeadLetterStays, Record::DeadLetterClosed(_)) => {}
+        (D::ActUntold, Record::MessageAppended(fact)) if is_audit(state, &fact) => {}
         (D::BatchCut, Record::MessageAppended(fact)) if is_last_of_many && fact.run.is_none() => {}
         (D::EventLost, Record::EventAppended(_)) if is_last_of_many => {}
         (D::EndLost, Record::EventAppended(fact))
@@ -211,6 +214,10 @@ fn wrong_partition(state: &State, fact: &mut MessageAppended) {
     if let Some(partition) = topic.partition(next) {
         (fact.at.partition, fact.at.offset) = (next, partition.next_offset());
     }
+}
+
+fn is_audit(state: &State, fact: &MessageAppended) -> bool {
+    state.topics.get(&fact.at.topic).is_some_and(|topic| topic.name.as_str() == driftq_core::AUDIT_TOPIC)
 }
 
 /// What an ack that lets the floor pass too far would settle with it.

@@ -1,7 +1,7 @@
 //! Recovery: the newest checkpoint, then the log behind it.
 //!
 //! Promise: the state that comes out is the one that applying the whole log would give; reading starts at the checkpoint,
-//! so a start costs checkpoint and tail, not history.
+//! so a start costs checkpoint and tail, not history. A checkpoint of another format costs a longer start, never data.
 
 use crate::EngineError;
 use crate::checkpoint::{Assembler, Checkpoints};
@@ -16,6 +16,8 @@ pub struct Recovery {
     pub checkpoint: u64,
     /// Records applied behind it.
     pub records: u64,
+    /// Bytes of those records.
+    pub bytes: u64,
     /// Topics that exist.
     pub topics: u64,
     /// Runs that are kept.
@@ -39,20 +41,20 @@ pub fn recover<R: LogReader>(
     let mut state = empty();
     let mut recovery = Recovery::default();
     let mut assembler = Assembler::default();
-    let mut unreadable = None;
+    let mut is_readable = true;
     let (at, warnings) = checkpoints.load(&mut |chunk| match assembler.take(chunk) {
-        Some(Ok(entity)) if unreadable.is_none() => state.adopt(entity),
-        Some(Err(error)) => unreadable = Some(error),
+        Some(Ok(entity)) if is_readable => state.adopt(entity),
+        Some(Err(_)) => is_readable = false,
         Some(Ok(_)) | None => {}
     })?;
     recovery.warnings = warnings;
-    match unreadable {
-        // The log tells all of it.
-        Some(error) => {
-            recovery.warnings.push(format!("{error}; the whole log is read instead"));
-            state = empty();
-        }
-        None => recovery.checkpoint = at.map_or(0, |at| at.0),
+    recovery.checkpoint = at.map_or(0, |at| at.0);
+    if !is_readable {
+        let at = std::mem::take(&mut recovery.checkpoint);
+        recovery.warnings.push(format!(
+            "the checkpoint at record {at} is of another release's format; the log is read from its begin"
+        ));
+        state = empty();
     }
     let from = state.applied.next();
     let mut failure = None;
@@ -60,6 +62,7 @@ pub fn recover<R: LogReader>(
         Ok(record) => {
             apply(&mut state, Position(position.0), &record);
             recovery.records += 1;
+            recovery.bytes += bytes.len() as u64;
             ControlFlow::Continue(())
         }
         Err(source) => {

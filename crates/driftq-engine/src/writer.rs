@@ -4,12 +4,13 @@
 //! out as soon as the message is durable and their lease is written (its sync rides with the next group, or follows
 //! within 50 ms). A failed sync ends the writer: it answers nobody any more.
 
+mod by_hand;
 mod deliveries;
 mod requests;
 mod weights;
 
 use crate::bodies::holds_body;
-use crate::checkpoint::{Checkpoints, Progress};
+use crate::checkpoint::{CheckpointTurn, Checkpoints, Progress};
 use crate::handle::Request;
 use crate::inbox::{Bounds, Inbox, Phase};
 use crate::recovery::recover;
@@ -61,6 +62,8 @@ pub struct EngineOptions {
     pub release: String,
     /// Bytes of log after which a checkpoint is written.
     pub checkpoint_bytes: u64,
+    /// How much of it one turn encodes.
+    pub checkpoint_turn: CheckpointTurn,
     /// Room that one turn's own bookkeeping may need, bytes and records; smaller only with small segments.
     pub turn_room: (usize, usize),
     /// Bytes of log that the requests of one turn may need together; what comes behind waits for the next turn.
@@ -75,6 +78,7 @@ impl Default for EngineOptions {
             seed: 0,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint_bytes: 256 * 1024 * 1024,
+            checkpoint_turn: CheckpointTurn::default(),
             turn_room: TURN_ROOM,
             turn_bytes_max: TURN_BYTES_MAX,
         }
@@ -139,7 +143,7 @@ pub struct Writer<L: Log, K, C> {
     encoded: Vec<u8>,
     encoded_ends: Vec<usize>,
     answers: Vec<Answer>,
-    /// Core time when this start's monotonic clock stood at `began`.
+    /// Core time when this start's own time stood at `began`.
     base: Instant,
     began: Duration,
     /// The last record that is more than a lease.
@@ -180,7 +184,10 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         if state.applied != last && last != Position(0) {
             return Err(EngineError::Order { expected: last.0, got: state.applied.0 });
         }
-        let began = clock.monotonic();
+        if let Some(hand) = clock.by_hand() {
+            hand.resume(state.wall);
+        }
+        let (began, opened) = (clock.core(), clock.monotonic());
         let mut writer = Self {
             base: state.now,
             retried_until: Instant(0),
@@ -206,11 +213,12 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             room: Some(Room::Growth),
             room_left: 0,
             room_owed: (0, 0),
-            room_checked: began,
+            room_checked: opened,
             has_due_left: false,
             is_stopping: false,
             checkpoint: None,
-            checkpoint_log_bytes: 0,
+            // Short lives must not add up to a tail that no checkpoint ever ends.
+            checkpoint_log_bytes: recovery.bytes,
             appended_bytes: 0,
         };
         writer.record_start()?;
@@ -229,7 +237,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     /// A handle to this writer.
     #[must_use]
     pub fn broker(&self) -> Broker {
-        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies) }
+        Broker { inbox: Arc::clone(&self.inbox), bodies: Arc::clone(&self.bodies), scope: None, audit: None }
     }
 
     /// The state, for checkers.
@@ -324,7 +332,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     }
 
     fn instant(&self) -> Instant {
-        let elapsed = self.clock.monotonic().saturating_sub(self.began);
+        let elapsed = self.clock.core().saturating_sub(self.began);
         self.base.after(Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
     }
 
@@ -383,18 +391,24 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         if self.has_due_left || (is_encoding && self.checkpoints.has_room()) {
             return Some(Duration::ZERO);
         }
-        let now = self.instant();
-        let core =
-            self.state.next_instant(self.retried_until).map(|at| Duration::from_millis(now.until(at).0));
-        let wall = self
-            .state
-            .next_wall()
-            .map(|at| Duration::from_millis(self.clock.wall().until(at).0).min(WALL_SLEEP_MAX));
+        let [core, wall] = self.next_due();
         let room = (self.room != Some(Room::Growth)).then(|| self.room_checked + FULL_RETRY);
         let encoding = is_encoding.then(|| mono + CHECKPOINT_WAIT);
         let ends = [self.lazy_sync_at, self.mark_at, self.waiters.next_end(), room, encoding];
         let ends = ends.into_iter().flatten().map(until).min();
         [core, wall, ends].into_iter().flatten().min()
+    }
+
+    /// How long until core time, and until the wall clock, makes something due; never, as long as both stand still.
+    fn next_due(&self) -> [Option<Duration>; 2] {
+        if self.clock.by_hand().is_some() {
+            return [self.is_due().then_some(Duration::ZERO), None];
+        }
+        let now = self.instant();
+        let core = self.state.next_instant(self.retried_until).map(|at| now.until(at));
+        let wall = self.state.next_wall().map(|at| self.clock.wall().until(at));
+        let [core, wall] = [core, wall].map(|wait| wait.map(|wait| Duration::from_millis(wait.0)));
+        [core, wall.map(|wait| wait.min(WALL_SLEEP_MAX))]
     }
 
     fn draw(&mut self) -> Entropy {
@@ -582,7 +596,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         let _outcome = self.checkpoints.finished();
         if let Some(mut progress) = self.checkpoint.take() {
             match progress.needs {
-                None if self.checkpoints.has_room() => progress.step(&self.state, &mut self.checkpoints),
+                None if self.checkpoints.has_room() => {
+                    progress.step(&self.state, self.options.checkpoint_turn, &mut self.checkpoints);
+                }
                 None => {}
                 Some(needs) if needs <= self.durable => {
                     self.checkpoints.commit();

@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use driftq_engine::{
-    DiskCheckpoints, Engine, EngineError, EngineOptions, NoCheckpoints, SystemClock, ThreadedCheckpoints,
+    Checkpoints, DiskCheckpoints, Engine, EngineError, EngineOptions, HandClock, NoCheckpoints, SystemClock,
+    ThreadedCheckpoints,
 };
-use driftq_log::{LogError, MemoryLog, OsDisk, Recovered, Wal, WalOptions, load_snapshot};
+use driftq_log::{Log, LogError, MemoryLog, OsDisk, Recovered, Wal, WalOptions, load_snapshot};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ pub(crate) struct Started {
 }
 
 /// Opens the log and recovers the engine. Blocks on the disk.
-pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
+pub(crate) fn start(config: &Config, clock: Option<HandClock>) -> Result<Started, EngineError> {
     let options = EngineOptions {
         limits: config.limits(),
         patterns: config.patterns.clone(),
@@ -28,7 +29,7 @@ pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
         ..EngineOptions::default()
     };
     if config.memory {
-        let engine = driftq_engine::start(MemoryLog::new(), NoCheckpoints, SystemClock::new(), options)?;
+        let engine = start_engine(clock, MemoryLog::new(), NoCheckpoints, options)?;
         return Ok(Started { engine, log: None, moved_to: None });
     }
     let moved_to = if config.reset_wal { reset(config)? } else { None };
@@ -43,8 +44,20 @@ pub(crate) fn start(config: &Config) -> Result<Started, EngineError> {
     };
     let (wal, log) = Wal::open(disk.clone(), wal_options)?;
     let checkpoints = ThreadedCheckpoints::new(DiskCheckpoints::new(disk));
-    let engine = driftq_engine::start(wal, checkpoints, SystemClock::new(), options)?;
+    let engine = start_engine(clock, wal, checkpoints, options)?;
     Ok(Started { engine, log: Some(log), moved_to })
+}
+
+fn start_engine(
+    clock: Option<HandClock>,
+    log: impl Log + 'static,
+    checkpoints: impl Checkpoints,
+    options: EngineOptions,
+) -> Result<Engine, EngineError> {
+    match clock {
+        Some(clock) => driftq_engine::start(log, checkpoints, clock, options),
+        None => driftq_engine::start(log, checkpoints, SystemClock::new(), options),
+    }
 }
 
 fn reset(config: &Config) -> Result<Option<PathBuf>, LogError> {

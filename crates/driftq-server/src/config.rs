@@ -88,6 +88,15 @@ pub struct Config {
     /// An origin whose pages may call this server, such as https://app.example.com; may be repeated.
     #[arg(long, env = "DRIFTQ_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+    /// A file of tokens (TOML); with it every request needs one. Taken over anew when it changes.
+    #[arg(long, env = "DRIFTQ_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The certificate with which the server speaks TLS, PEM; taken over anew when it changes.
+    #[arg(long, env = "DRIFTQ_TLS_CERT", global = true, requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// That certificate's private key, PEM.
+    #[arg(long, env = "DRIFTQ_TLS_KEY", global = true, requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Let a produce to an unknown topic make it.
     #[arg(long, env = "DRIFTQ_AUTO_CREATE_TOPICS")]
     pub auto_create_topics: bool,
@@ -155,6 +164,9 @@ pub struct Config {
     /// What the configuration file tells topics by patterns of their names.
     #[arg(skip)]
     pub patterns: Patterns,
+    /// For tests of applications: time stands still until POST /v1/dev/clock moves it.
+    #[arg(long, env = "DRIFTQ_DEV_CLOCK")]
+    pub dev_clock: bool,
     /// Print every option, its value and where it comes from, and exit.
     #[arg(long)]
     pub print_config: bool,

@@ -2,6 +2,7 @@
 //!
 //! Promise: each extractor refuses with a [`Problem`] that names what is wrong.
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::json;
 use crate::problem::Problem;
@@ -13,12 +14,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 /// Query parameters that mean something without a value.
-const FLAGS: &[&str] = &["detail"];
-
-/// The header that says who asks.
-const ACTOR: &str = "x-driftq-actor";
-/// Its longest value.
-const ACTOR_BYTES_MAX: usize = 200;
+const FLAGS: &[&str] = &["detail", "internal"];
 
 /// A request's fields: its JSON body when there is one, otherwise its query, read as `Q`.
 pub(crate) struct Fields<T, Q>(pub(crate) T, std::marker::PhantomData<Q>);
@@ -159,23 +155,6 @@ impl FromRequestParts<App> for KeyHeader {
     }
 }
 
-/// Who asks, as `X-Driftq-Actor` says.
-pub(crate) struct Actor(pub(crate) Option<String>);
-
-impl FromRequestParts<App> for Actor {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let actor = text_header(&parts.headers, ACTOR)?;
-        match actor {
-            Some(name) if name.len() > ACTOR_BYTES_MAX => {
-                Err(Problem::invalid(format!("the header {ACTOR} is longer than {ACTOR_BYTES_MAX} bytes")))
-            }
-            actor => Ok(Self(actor)),
-        }
-    }
-}
-
 /// Right behind which event a reader of a timeline goes on, by its `Last-Event-ID` header.
 pub(crate) struct LastEventId(pub(crate) Option<String>);
 
@@ -184,6 +163,26 @@ impl FromRequestParts<App> for LastEventId {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         text_header(&parts.headers, "last-event-id").map(Self)
+    }
+}
+
+/// Who acts: the token's name, or without tokens what the `X-Driftq-Actor` header says.
+pub(crate) struct Actor(pub(crate) Option<String>);
+
+impl Actor {
+    /// The longest actor that is taken from the header, bytes.
+    const BYTES_MAX: usize = 200;
+}
+
+impl FromRequestParts<App> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(Self(Some(caller.name().to_owned())));
+        }
+        let is_short = |actor: &String| actor.len() <= Self::BYTES_MAX;
+        text_header(&parts.headers, "x-driftq-actor").map(|actor| Self(actor.filter(is_short)))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Promise: a request is refused before its body is read when that can be seen; bodies draw on one budget and have a time
 //! limit; every answer and every log line carries the request's id. Queries and bodies are never logged.
 
+use crate::access::{self, Caller};
 use crate::app::App;
 use crate::extract::accepts;
 use crate::guard::Guard;
@@ -16,6 +17,7 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::{BodyExt as _, BodyStream};
 use hyper::body::{Body as _, Incoming};
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,6 +49,10 @@ const CORS_AGE: Duration = Duration::from_secs(600);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, for those who write it down.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// The way into the router; clones share it.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Parts>);
@@ -55,6 +61,8 @@ struct Parts {
     app: App,
     router: Router,
     guard: Guard,
+    /// Paths that need no token.
+    open_paths: HashSet<String>,
     budget: Arc<Semaphore>,
 }
 
@@ -64,9 +72,10 @@ impl Gate {
             Some(cors) => crate::routes::router(app.clone()).layer(cors),
             None => crate::routes::router(app.clone()),
         };
-        let guard = Guard::new(&app.config.allow_host, &app.config.allow_origin);
+        let guard = Guard::new(&app.config.allow_host, &app.config.allow_origin, app.access.is_on());
+        let open_paths = crate::routes::open_paths().collect();
         let budget = Arc::new(Semaphore::new(app.config.body_budget_bytes / BUDGET_UNIT));
-        Self(Arc::new(Parts { app, router, guard, budget }))
+        Self(Arc::new(Parts { app, router, guard, open_paths, budget }))
     }
 
     /// Answers one request.
@@ -81,7 +90,7 @@ impl Gate {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begun = Instant::now();
         let mut response = async {
-            let response = self.pass(request).await;
+            let response = self.pass(request, &named).await;
             let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
             if response.status().is_server_error() && status != 503 {
                 tracing::error!(id = named, %method, path, status, took_ms, "answered");
@@ -100,22 +109,38 @@ impl Gate {
         Ok(response)
     }
 
-    async fn pass(&self, request: Request<Incoming>) -> Response {
-        let (head, body) = request.into_parts();
-        if let Err(problem) = self.admit(&head) {
-            return lingering(problem, &head.headers, body);
-        }
+    async fn pass(&self, request: Request<Incoming>, id: &str) -> Response {
+        let (mut head, body) = request.into_parts();
+        let caller = match self.admit(&head) {
+            Ok(caller) => caller,
+            Err(problem) => return lingering(problem, &head.headers, body),
+        };
         match self.read(body).await {
             Ok((body, _drawn)) => {
+                head.extensions.insert(RequestId(id.to_owned()));
+                if let Some(caller) = &caller {
+                    head.extensions.insert(caller.clone());
+                }
                 let request = Request::from_parts(head, Body::from(body));
-                self.0.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+                let response = self.0.router.clone().oneshot(request).await;
+                self.bound(response.unwrap_or_else(|never| match never {}), caller)
             }
             Err((problem, body)) => lingering(problem, &head.headers, body),
         }
     }
 
-    /// Refuses what can be refused by the head alone.
-    fn admit(&self, head: &http::request::Parts) -> Result<(), Problem> {
+    /// Ends an open stream with the token that opened it.
+    fn bound(&self, response: Response, caller: Option<Caller>) -> Response {
+        let Some(caller) = caller.filter(|_| !response.body().is_end_stream()) else { return response };
+        if response.body().size_hint().exact().is_some() {
+            return response;
+        }
+        let over = access::is_over(self.0.app.clone(), caller);
+        response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(over))))
+    }
+
+    /// Refuses what can be refused by the head alone; answers who asks, once tokens are in force.
+    fn admit(&self, head: &http::request::Parts) -> Result<Option<Caller>, Problem> {
         let config = &self.0.app.config;
         let url = head.uri.path_and_query().map_or(0, |url| url.as_str().len());
         if url > URL_BYTES_MAX {
@@ -134,6 +159,8 @@ impl Gate {
             return Err(Problem::invalid("the Host header is missing"));
         }
         self.0.guard.admit(&head.uri, &head.headers)?;
+        access::refuse_token_in_url(&head.uri)?;
+        let caller = self.authenticate(head)?;
         if let Some(coding) = head.headers.get(header::CONTENT_ENCODING)
             && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
         {
@@ -146,8 +173,19 @@ impl Gate {
             Some(length) if length > config.max_request_bytes as u64 => {
                 Err(request_too_large(config.max_request_bytes))
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(caller),
         }
+    }
+
+    fn authenticate(&self, head: &http::request::Parts) -> Result<Option<Caller>, Problem> {
+        let app = &self.0.app;
+        // A browser asks for leave without the token that it is going to send; the guard has judged its page.
+        let is_preflight = head.method == Method::OPTIONS
+            && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if !app.access.is_on() || is_preflight || self.0.open_paths.contains(head.uri.path()) {
+            return Ok(None);
+        }
+        app.access.authenticate(&head.headers, app.now_ms()).map(Some)
     }
 
     /// Reads a body within its time, its bound and the budget of all bodies.

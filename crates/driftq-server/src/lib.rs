@@ -3,6 +3,7 @@
 //! Promise: this crate alone knows both the wire and the broker. A handler extracts, converts, calls the engine and
 //! converts again; what may cost a stranger memory or time has a bound here. It decides nothing about messages or runs.
 
+mod access;
 mod answer;
 mod app;
 mod broker;
@@ -19,6 +20,7 @@ pub mod logging;
 mod metrics;
 mod ndjson;
 mod openapi;
+mod operator;
 mod problem;
 mod render;
 mod routes;
@@ -27,10 +29,13 @@ mod server;
 mod shelf;
 mod sse;
 mod system;
+mod tls;
 
+pub use access::TokenFileError;
 pub use config::{Cli, Config, LogFormat, OptionsError, Task, parse, print_config};
 pub use config_file::ConfigFileError;
 pub use server::{Server, ServerError};
+pub use tls::TlsError;
 
 /// The OpenAPI document of this release, as `spec/openapi.json` has it.
 #[must_use]

@@ -9,6 +9,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// `SIGXFSZ` on Linux and macOS: by default a file limit would kill the process.
 const FILE_LIMIT_SIGNAL: i32 = 25;
 /// A second signal ends the process like an interrupt does.
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
         };
     }
     match cli {
-        Cli { config, command: Some(Task::Healthcheck) } => check(&config.addr),
+        Cli { config, command: Some(Task::Healthcheck) } => check(&config),
         Cli { config, command: None } => serve(config),
     }
 }
@@ -54,8 +57,9 @@ fn complain(text: impl std::fmt::Display) {
     let _untold = writeln!(std::io::stderr(), "driftqd: {text}");
 }
 
-fn check(addr: &str) -> ExitCode {
-    match healthcheck::run(addr) {
+fn check(config: &Config) -> ExitCode {
+    let addr = &config.addr;
+    match healthcheck::run(addr, config.tls_cert.as_deref()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
             complain(format_args!("the server at {addr} is not well"));
@@ -142,8 +146,11 @@ fn announce(config: &Config, server: &Server) {
     if let Some(moved_to) = &server.moved_to {
         tracing::warn!("the data of before were moved to {}", moved_to.display());
     }
-    if !server.addr().ip().is_loopback() {
+    if !server.addr().ip().is_loopback() && config.token_file.is_none() {
         tracing::warn!("listening beyond this machine without a token: whoever reaches it may use it");
+    }
+    if config.dev_clock {
+        tracing::warn!("time stands still until POST /v1/dev/clock moves it (--dev-clock): for tests only");
     }
     let data = match server.log {
         Some(_) => {
@@ -151,6 +158,7 @@ fn announce(config: &Config, server: &Server) {
         }
         None => "memory (lost at the end)".to_owned(),
     };
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         topics = recovery.topics,
@@ -160,7 +168,7 @@ fn announce(config: &Config, server: &Server) {
         checkpoint = recovery.checkpoint,
         cut_bytes = log.cut_bytes,
         clean = log.clean,
-        "driftqd listens on http://{}, data in {data}",
+        "driftqd listens on {scheme}://{}, data in {data}",
         server.addr(),
     );
 }
@@ -168,6 +176,8 @@ fn announce(config: &Config, server: &Server) {
 fn exit_code(error: &ServerError) -> u8 {
     match error {
         ServerError::Listen { .. } => 69,
+        ServerError::Tokens(_) | ServerError::Tls(_) => 2,
+        ServerError::Key { .. } => 73,
         ServerError::Engine(error) => engine_exit_code(error),
         ServerError::Signals { .. } | ServerError::Gone | ServerError::Slow => 70,
     }
@@ -187,7 +197,7 @@ fn engine_exit_code(error: &EngineError) -> u8 {
             | LogError::NotFound { .. }
             | LogError::TooLarge { .. } => 70,
         },
-        EngineError::Unreadable { .. } | EngineError::Checkpoint(_) => 78,
+        EngineError::Unreadable { .. } => 78,
         EngineError::Order { .. } | EngineError::Thread(_) => 70,
     }
 }

@@ -2,18 +2,25 @@
 //!
 //! Promise: the same release makes the same bytes.
 
+use crate::access::{Rule, Who, either};
 use crate::routes;
 use driftq_api::ErrorBody;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ComponentsBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApiBuilder, Paths, Ref, RefOr, Required, Schema,
 };
 use utoipa::{IntoParams, ToSchema};
+
+/// The name of the security scheme.
+const TOKEN: &str = "token";
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -61,17 +68,6 @@ impl Operation {
         self
     }
 
-    /// Somebody who operates the broker asks for it, and may say who he is.
-    pub(crate) fn operated(mut self) -> Self {
-        let actor = ParameterBuilder::new()
-            .name("X-Driftq-Actor")
-            .parameter_in(ParameterIn::Header)
-            .description(Some("Who asks, at most 200 bytes."))
-            .schema(Some(string()));
-        self.parameters.push(actor.build());
-        self
-    }
-
     /// It reads this JSON body, when there is one.
     pub(crate) fn body<B: ToSchema>(mut self) -> Self {
         self.body = Some(self.refer::<B>());
@@ -87,7 +83,8 @@ impl Operation {
 
     /// It answers with one of two types.
     pub(crate) fn answers_either<A: ToSchema, B: ToSchema>(mut self, status: u16) -> Self {
-        let either = OneOfBuilder::new().item(self.refer::<A>()).item(self.refer::<B>());
+        // Not one of them: an empty list is both.
+        let either = AnyOfBuilder::new().item(self.refer::<A>()).item(self.refer::<B>());
         self.answers.push((status, Some(("application/json", Some(Schema::from(either).into())))));
         self
     }
@@ -117,9 +114,19 @@ impl Operation {
         Ref::from_schema_name(name).into()
     }
 
-    fn build(self, path: &str) -> utoipa::openapi::path::Operation {
+    fn build(self, path: &str, rule: Rule) -> utoipa::openapi::path::Operation {
         let mut operation =
             OperationBuilder::new().tag(self.tag).operation_id(Some(self.id)).summary(Some(self.summary));
+        if !matches!(rule.who, Who::Everybody) {
+            let none: [String; 0] = [];
+            operation = operation
+                .security(SecurityRequirement::new(TOKEN, none))
+                .description(Some(needs(rule)))
+                .extensions(Some(verbs(rule)))
+                .response("401", Ref::from_response_name("Unauthenticated"));
+        }
+        // A browser's foreign page is refused on every route.
+        operation = operation.response("403", Ref::from_response_name("PermissionDenied"));
         for parameter in path_parameters(path).into_iter().chain(self.parameters) {
             operation = operation.parameter(parameter);
         }
@@ -159,6 +166,24 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String))
 }
 
+/// What a token needs for a route, in a sentence.
+fn needs(rule: Rule) -> String {
+    let also = match rule.who {
+        Who::WithOrOfRun(_) => ", or a token of this run",
+        Who::Everybody | Who::EveryToken | Who::With(_) => "",
+    };
+    match rule.verbs() {
+        None => "Where tokens are in force, any token will do.".to_owned(),
+        Some(verbs) => format!("Where tokens are in force, it needs the verb {}{also}.", either(verbs)),
+    }
+}
+
+/// The same for programs: `x-driftq-verbs` lists the verbs, one of which is needed; empty is any token.
+fn verbs(rule: Rule) -> Extensions {
+    let verbs: Vec<&str> = rule.verbs().unwrap_or_default().iter().map(|verb| verb.as_str()).collect();
+    Extensions::builder().add("x-driftq-verbs", serde_json::json!(verbs)).build()
+}
+
 /// The parameters that a path's own text names.
 fn path_parameters(path: &str) -> Vec<Parameter> {
     let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -181,6 +206,11 @@ pub(crate) fn document() -> String {
     DOCUMENT.get_or_init(build).clone()
 }
 
+fn refusal(description: &str) -> Response {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorBody::name()))).build();
+    ResponseBuilder::new().description(description).content("application/json", body).build()
+}
+
 fn build() -> String {
     let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
     let mut nested = Vec::new();
@@ -190,24 +220,45 @@ fn build() -> String {
     for route in routes::table() {
         let mut operation = route.operation;
         nested.append(&mut operation.schemas);
-        paths.add_path_operation(&route.path, vec![route.method], operation.build(&route.path));
+        paths.add_path_operation(&route.path, vec![route.method], operation.build(&route.path, route.rule));
     }
     schemas.extend(nested);
-    let error = ResponseBuilder::new()
-        .description("Refused: `error` is the code, `message` says what to do")
-        .content(
-            "application/json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorBody::name()))).build(),
-        );
-    let components =
-        ComponentsBuilder::new().schemas_from_iter(schemas).response("Error", error.build()).build();
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+        "A token of the server's token file, or one that reads a single run. Without a token file none is needed.",
+    ));
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .response("Error", refusal("Refused: `error` is the code, `message` says what to do"))
+        .response("Unauthenticated", refusal("No token, or not a good one"))
+        .response("PermissionDenied", refusal("The token lacks the verb, or the page or host is not allowed"))
+        .security_scheme(TOKEN, SecurityScheme::Http(scheme.build()))
+        .build();
     let info = InfoBuilder::new()
         .title("DriftQ")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("A durable broker with runs, retries, dead letters and replay."))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     let document = OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components)).build();
-    let mut text = document.to_pretty_json().expect("the document has no key that is not a string");
-    text.push('\n');
-    text
+    let mut document = serde_json::to_value(document).expect("the document has no key that is not a string");
+    unsign(&mut document);
+    format!("{document:#}\n")
+}
+
+/// Names the formats of numbers that are never negative; what is derived names the signed ones, whose range is smaller.
+fn unsign(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(unsign),
+        Value::Object(members) => {
+            let is_unsigned =
+                members.get("minimum").and_then(Value::as_f64).is_some_and(|least| least >= 0.0);
+            if let Some(Value::String(format)) = members.get_mut("format")
+                && is_unsigned
+                && matches!(format.as_str(), "int32" | "int64")
+            {
+                format.insert(0, 'u');
+            }
+            members.values_mut().for_each(unsign);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

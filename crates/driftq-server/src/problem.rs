@@ -130,6 +130,9 @@ impl IntoResponse for Problem {
         if let Some(ms) = self.0.retry_after_ms {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
         }
+        if self.0.error == ErrorCode::Unauthenticated {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response.extensions_mut().insert(IsProblem);
         response
     }
@@ -166,6 +169,7 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let text = rejection.to_string();
         match rejection {
+            Rejection::OutOfScope(_) | Rejection::Reserved(_) => Self::new(ErrorCode::PermissionDenied, text),
             Rejection::UnknownTopic(_)
             | Rejection::UnknownGroup { .. }
             | Rejection::PartitionsDiffer { .. }

@@ -1,16 +1,20 @@
 //! Every path and method in one table.
 //!
-//! Promise: a route stands here once, with what it takes and answers; the router and the OpenAPI document are both made
-//! from this table, so neither can know a route that the other does not.
+//! Promise: a route stands here once, with who may use it, what it takes and answers; the router, its checks and the
+//! OpenAPI document are all made from this table, so none can know a route that another does not.
 
+use crate::access::Reach::{Command, List, Messages, Path, Whole};
+use crate::access::Verb::{Admin, Consume, Dlq, Produce, RunsRead, RunsWrite};
+use crate::access::{self, Rule, Who};
 use crate::app::App;
 use crate::handlers::{
-    consume, dead_letters, events, groups, health, messages, produce, runs, settle, stats, steps, topics,
+    consume, dead_letters, dev, events, groups, health, messages, produce, runs, settle, stats, steps, topics,
 };
 use crate::openapi::Operation;
 use crate::problem::Problem;
 use axum::Router;
 use axum::handler::Handler;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use driftq_api as api;
@@ -28,6 +32,7 @@ const PATH_SHOWN_MAX: usize = 200;
 pub(crate) struct Route {
     pub(crate) path: String,
     pub(crate) method: HttpMethod,
+    pub(crate) rule: Rule,
     pub(crate) operation: Operation,
     handler: MethodRouter<App>,
 }
@@ -36,6 +41,7 @@ fn route<H, T>(
     method: HttpMethod,
     filter: MethodFilter,
     path: &str,
+    rule: Rule,
     handler: H,
     operation: Operation,
 ) -> Route
@@ -43,27 +49,27 @@ where
     H: Handler<T, App>,
     T: 'static,
 {
-    Route { path: path.to_owned(), method, operation, handler: on(filter, handler) }
+    Route { path: path.to_owned(), method, rule, operation, handler: on(filter, handler) }
 }
 
-fn get<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Get, MethodFilter::GET, path, handler, operation)
+fn get<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Get, MethodFilter::GET, path, rule, handler, operation)
 }
 
-fn post<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Post, MethodFilter::POST, path, handler, operation)
+fn post<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Post, MethodFilter::POST, path, rule, handler, operation)
 }
 
-fn put<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Put, MethodFilter::PUT, path, handler, operation)
+fn put<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Put, MethodFilter::PUT, path, rule, handler, operation)
 }
 
-fn patch<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Patch, MethodFilter::PATCH, path, handler, operation)
+fn patch<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Patch, MethodFilter::PATCH, path, rule, handler, operation)
 }
 
-fn delete<H: Handler<T, App>, T: 'static>(path: &str, handler: H, operation: Operation) -> Route {
-    route(HttpMethod::Delete, MethodFilter::DELETE, path, handler, operation)
+fn delete<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Delete, MethodFilter::DELETE, path, rule, handler, operation)
 }
 
 /// The table.
@@ -75,6 +81,7 @@ pub(crate) fn table() -> Vec<Route> {
     table.extend(run_routes());
     table.extend(timeline_routes());
     table.extend(dead_letter_routes());
+    table.extend(dev_routes());
     table
 }
 
@@ -83,12 +90,19 @@ fn health_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/healthz",
+            Rule::OPEN,
             health::healthz,
             op("healthz", "The broker answers").answers::<api::Health>(200, JSON),
         ),
-        get("/v1/livez", health::livez, op("livez", "The process answers").answers::<api::Health>(200, JSON)),
+        get(
+            "/v1/livez",
+            Rule::OPEN,
+            health::livez,
+            op("livez", "The process answers").answers::<api::Health>(200, JSON),
+        ),
         get(
             "/v1/readyz",
+            Rule::OPEN,
             health::readyz,
             op("readyz", "Whether requests are welcome")
                 .answers::<api::Readiness>(200, JSON)
@@ -96,12 +110,19 @@ fn health_routes() -> Vec<Route> {
         ),
         get(
             "/v1/version",
+            Rule::EVERY_TOKEN,
             health::version,
             op("version", "Which server this is").answers::<api::Version>(200, JSON),
         ),
-        get("/v1/openapi.json", health::openapi, op("openapi", "This document").answers_any(200, JSON)),
+        get(
+            "/v1/openapi.json",
+            Rule::EVERY_TOKEN,
+            health::openapi,
+            op("openapi", "This document").answers_any(200, JSON),
+        ),
         get(
             "/metrics",
+            Rule::with(&[Admin], Whole),
             health::metrics,
             op("metrics", "Metrics for Prometheus").answers_any(200, "application/openmetrics-text"),
         ),
@@ -113,6 +134,7 @@ fn topic_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/topics",
+            Rule::with(&[Produce, Consume, Admin], List),
             topics::list,
             op("list_topics", "List topics")
                 .query::<api::TopicListQuery>()
@@ -120,6 +142,7 @@ fn topic_routes() -> Vec<Route> {
         ),
         post(
             "/v1/topics",
+            Rule::with(&[Produce, Admin], Command),
             topics::create,
             op("create_topic", "Make a topic, if it is not there")
                 .query::<api::CreateTopicQuery>()
@@ -128,27 +151,29 @@ fn topic_routes() -> Vec<Route> {
         ),
         get(
             "/v1/topics/{topic}",
+            Rule::with(&[Produce, Consume, Admin], Path),
             topics::show,
             op("show_topic", "Show a topic").answers::<api::Topic>(200, JSON),
         ),
         patch(
             "/v1/topics/{topic}",
+            Rule::with(&[Admin], Path),
             topics::patch,
             op("patch_topic", "Change a topic's settings")
-                .operated()
                 .body::<api::PatchTopicRequest>()
                 .answers::<api::Topic>(200, JSON),
         ),
         delete(
             "/v1/topics/{topic}",
+            Rule::with(&[Admin], Path),
             topics::delete,
             op("delete_topic", "Delete a topic with all that is in it")
-                .operated()
                 .query::<api::DeleteTopicQuery>()
                 .answers_nothing(204),
         ),
         get(
             "/v1/topics/{topic}/messages",
+            Rule::with(&[Consume, Admin], Messages),
             topics::browse,
             op("browse_topic", "Look at messages without consuming them")
                 .query::<api::BrowseQuery>()
@@ -162,6 +187,7 @@ fn message_routes() -> Vec<Route> {
     vec![
         post(
             "/v1/produce",
+            Rule::with(&[Produce], Command),
             produce::produce,
             op("produce", "Produce a message")
                 .query::<api::ProduceQuery>()
@@ -171,6 +197,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/produce/batch",
+            Rule::with(&[Produce], Command),
             produce::batch,
             op("produce_batch", "Produce messages, all or none")
                 .body::<api::BatchRequest>()
@@ -178,6 +205,7 @@ fn message_routes() -> Vec<Route> {
         ),
         get(
             "/v1/consume",
+            Rule::with(&[Consume], Messages),
             consume::consume,
             op("consume", "Lease messages: a stream of lines, or one answer")
                 .query::<api::ConsumeQuery>()
@@ -189,6 +217,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/ack",
+            Rule::with(&[Consume], Messages),
             settle::ack,
             op("ack", "Settle a message")
                 .query::<api::AckQuery>()
@@ -197,6 +226,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/nack",
+            Rule::with(&[Consume], Messages),
             settle::nack,
             op("nack", "Fail an attempt")
                 .query::<api::NackQuery>()
@@ -205,6 +235,7 @@ fn message_routes() -> Vec<Route> {
         ),
         post(
             "/v1/extend",
+            Rule::with(&[Consume], Messages),
             settle::extend,
             op("extend", "Move a lease's end")
                 .query::<api::ExtendQuery>()
@@ -219,15 +250,16 @@ fn operator_routes() -> Vec<Route> {
     vec![
         post(
             "/v1/retry-now",
+            Rule::with(&[Admin], Command),
             messages::retry_now,
             op("retry_now", "End a message's backoff or delay now")
-                .operated()
                 .query::<api::RetryNowQuery>()
                 .body::<api::RetryNowRequest>()
                 .answers::<api::RetryNowResponse>(200, JSON),
         ),
         get(
             "/v1/explain",
+            Rule::with(&[RunsRead, Consume, Admin], List),
             messages::explain,
             op("explain", "Why a message is not running")
                 .query::<api::ExplainQuery>()
@@ -235,6 +267,7 @@ fn operator_routes() -> Vec<Route> {
         ),
         get(
             "/v1/groups",
+            Rule::with(&[Produce, Consume, Admin], List),
             groups::list,
             op("list_groups", "List groups")
                 .query::<api::GroupListQuery>()
@@ -242,23 +275,22 @@ fn operator_routes() -> Vec<Route> {
         ),
         delete(
             "/v1/groups",
+            Rule::with(&[Admin], Command),
             groups::delete,
-            op("delete_group", "Forget a group")
-                .operated()
-                .query::<api::DeleteGroupQuery>()
-                .answers_nothing(204),
+            op("delete_group", "Forget a group").query::<api::DeleteGroupQuery>().answers_nothing(204),
         ),
         post(
             "/v1/groups/seek",
+            Rule::with(&[Admin], Command),
             groups::seek,
             op("seek_group", "Let a group read on elsewhere")
-                .operated()
                 .query::<api::SeekQuery>()
                 .body::<api::SeekRequest>()
                 .answers::<api::SeekResponse>(200, JSON),
         ),
         get(
             "/v1/stats",
+            Rule::with(&[Admin], Whole),
             stats::stats,
             op("stats", "Figures of the whole broker").answers::<api::Stats>(200, JSON),
         ),
@@ -270,6 +302,7 @@ fn run_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/runs",
+            Rule::with(&[RunsRead], List),
             runs::list,
             op("list_runs", "List runs, newest first")
                 .mentions::<api::RunStatus>()
@@ -278,6 +311,7 @@ fn run_routes() -> Vec<Route> {
         ),
         post(
             "/v1/runs",
+            Rule::with(&[RunsWrite], Command),
             runs::start,
             op("start_run", "Start a run")
                 .idempotent()
@@ -287,11 +321,13 @@ fn run_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}",
+            Rule::of_run(&[RunsRead]),
             runs::show,
             op("show_run", "Show a run").query::<api::RunQuery>().answers::<api::Run>(200, JSON),
         ),
         post(
             "/v1/runs/{run_id}/replay",
+            Rule::with(&[RunsWrite], Path),
             runs::replay,
             op("replay_run", "Start an ended run again")
                 .body::<api::ReplayRequest>()
@@ -299,8 +335,17 @@ fn run_routes() -> Vec<Route> {
         ),
         post(
             "/v1/runs/{run_id}/cancel",
+            Rule::with(&[RunsWrite], Path),
             runs::cancel,
             op("cancel_run", "End a run").answers::<api::CancelRunResponse>(200, JSON),
+        ),
+        post(
+            "/v1/runs/{run_id}/token",
+            Rule::with(&[RunsWrite], Path),
+            runs::token,
+            op("make_run_token", "Make a token that reads this run and nothing else, for a browser")
+                .body::<api::RunTokenRequest>()
+                .answers::<api::RunTokenResponse>(200, JSON),
         ),
     ]
 }
@@ -310,6 +355,7 @@ fn timeline_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/runs/{run_id}/events",
+            Rule::of_run(&[RunsRead]),
             events::read,
             op("read_events", "A run's timeline: a stream for those who accept one, otherwise a page")
                 .query::<api::EventQuery>()
@@ -322,6 +368,7 @@ fn timeline_routes() -> Vec<Route> {
         ),
         post(
             "/v1/runs/{run_id}/events",
+            Rule::with(&[RunsWrite, Consume], Path),
             events::append,
             op("append_events", "Write a worker's events")
                 .body::<api::PostEventsRequest>()
@@ -329,11 +376,13 @@ fn timeline_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}/steps",
+            Rule::of_run(&[RunsRead]),
             steps::list,
             op("list_steps", "Finished steps of a run").answers::<api::StepPage>(200, JSON),
         ),
         put(
             "/v1/runs/{run_id}/steps/{step}",
+            Rule::with(&[RunsWrite, Consume], Path),
             steps::put,
             op("store_step", "Store a step's output, once")
                 .body::<api::StepRequest>()
@@ -341,6 +390,7 @@ fn timeline_routes() -> Vec<Route> {
         ),
         get(
             "/v1/runs/{run_id}/dlq",
+            Rule::of_run(&[RunsRead, Dlq]),
             dead_letters::of_run,
             op("show_run_dead_letter", "A run's dead letter")
                 .query::<api::RunDeadLetterQuery>()
@@ -354,6 +404,7 @@ fn dead_letter_routes() -> Vec<Route> {
     vec![
         get(
             "/v1/dlq",
+            Rule::with(&[Dlq], List),
             dead_letters::list,
             op("list_dead_letters", "List open dead letters")
                 .query::<api::DeadLetterQuery>()
@@ -361,11 +412,13 @@ fn dead_letter_routes() -> Vec<Route> {
         ),
         get(
             DEAD_LETTER,
+            Rule::with(&[Dlq], Path),
             dead_letters::show,
             op("show_dead_letter", "Show a dead letter").answers::<api::DeadLetterDetail>(200, JSON),
         ),
         post(
             &format!("{DEAD_LETTER}/redrive"),
+            Rule::with(&[Dlq], Path),
             dead_letters::redrive,
             op("redrive_dead_letter", "Append a dead letter's message anew, or replay its run")
                 .idempotent()
@@ -374,6 +427,7 @@ fn dead_letter_routes() -> Vec<Route> {
         ),
         post(
             &format!("{DEAD_LETTER}/discard"),
+            Rule::with(&[Dlq], Path),
             dead_letters::discard,
             op("discard_dead_letter", "Give a dead letter up")
                 .body::<api::DiscardRequest>()
@@ -382,11 +436,43 @@ fn dead_letter_routes() -> Vec<Route> {
     ]
 }
 
+fn dev_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("development", id, summary);
+    vec![
+        get(
+            "/v1/dev/clock",
+            Rule::with(&[Admin], Whole),
+            dev::clock,
+            op("show_clock", "The broker's time, on a server for tests").answers::<api::Clock>(200, JSON),
+        ),
+        post(
+            "/v1/dev/clock",
+            Rule::with(&[Admin], Whole),
+            dev::move_clock,
+            op("move_clock", "Let time pass, and do all that became due, on a server for tests")
+                .query::<api::MoveClockQuery>()
+                .body::<api::MoveClockRequest>()
+                .answers::<api::Clock>(200, JSON),
+        ),
+    ]
+}
+
+/// Paths that need no token.
+pub(crate) fn open_paths() -> impl Iterator<Item = String> {
+    table().into_iter().filter(|route| matches!(route.rule.who, Who::Everybody)).map(|route| route.path)
+}
+
 /// The router made from the table.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for route in table() {
-        router = router.route(&route.path, route.handler);
+        let handler = if app.access.is_on() {
+            let check = middleware::from_fn_with_state((app.clone(), route.rule), access::check);
+            route.handler.route_layer(check)
+        } else {
+            route.handler
+        };
+        router = router.route(&route.path, handler);
     }
     // A HEAD would lease messages and then throw their bodies away.
     router = router.route("/v1/consume", on(MethodFilter::HEAD, no_head));

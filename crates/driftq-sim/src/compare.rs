@@ -70,7 +70,7 @@ fn pending(progress: &driftq_core::Progress, known: &Progress) -> Verdict {
     let open = known.standings.iter().filter(|(_, standing)| !matches!(standing, Standing::Settled(_)));
     let mut open = open.collect::<Vec<_>>().into_iter();
     for (offset, pending) in progress.pending() {
-        let same = match (open.next(), pending) {
+        let same = match (open.next(), &pending) {
             (Some((at, Standing::Leased(known))), Pending::Leased(lease)) => {
                 *at == offset
                     && (known.id, &known.owner, known.until, known.attempt, known.delivered)

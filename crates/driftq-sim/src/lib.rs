@@ -5,6 +5,7 @@
 //! does *not* do: test HTTP, threads, or speed.
 
 mod actions;
+mod acts;
 mod bugs;
 mod calls;
 mod compare;

@@ -203,11 +203,14 @@ fn next_event(world: &World) -> Option<u64> {
 /// A message through a topic of its own, or an old one where no more topics fit.
 fn produce_fresh(world: &mut World) -> Verdict {
     let fits = world.model.topics.len() < usize::try_from(world.limits.topics_max).unwrap_or(usize::MAX);
-    let known =
-        world.model.topics.values().find(|topic| !topic.is_timeline()).map(|topic| topic.name.clone());
+    let mut topics = world.model.topics.values();
+    let known = topics.find(|topic| !topic.is_timeline() && !topic.name.is_reserved());
+    let known = known.map(|topic| topic.name.clone());
     let Some(topic) = (if fits { Some(topic_name(9)) } else { known }) else { return Ok(()) };
     let create = CreateTopic::plain(topic.clone(), None);
     world.send(Ask::Command(Command::CreateTopic(create)), Take::All, false, None);
+    // The topic's making is told in the audit log, which counts as a message of its own.
+    world.settle()?;
     let content = Content { value: b"\"fresh\"".to_vec(), ..Content::default() }.encode();
     let produce = Produce {
         topic: topic.clone(),

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 /// All marks.
-pub const MARKS: [&str; 69] = [
+pub const MARKS: [&str; 70] = [
     "ack after restart",
     "ack by a stranger refused",
     "ack repeated",
+    "act told",
     "answer lost",
     "backoff ended by hand",
     "backpressure",

@@ -33,7 +33,7 @@ const TURN_ROOM: (usize, usize) = (24 * 1024, 160);
 /// Bytes that the requests of a turn may need: what a log of small segments can hold in advance.
 const TURN_BYTES_MAX: usize = 200 * 1024;
 /// Turns without time passing after which the broker is said to spin.
-const IDLE_TURNS_MAX: usize = 64;
+const IDLE_TURNS_MAX: usize = 256;
 /// Starts that are tried after a crash.
 const STARTS_MAX: usize = 4;
 /// How long a power cut may forget a lease.

@@ -186,7 +186,8 @@ async def test_a_run_is_created_with_what_was_said_and_nothing_else() -> None:
     assert body.pop("idempotency_key").startswith("auto-")
     assert body == {"workflow": "w", "input": {"a": 1}, "retry_policy": {"max_attempts": 3}}
     assert created.run_id == "run_1"
-    assert created.model_extra == {"newer_field": 1}
+    assert created.created is not None
+    assert created.created.model_extra == {"newer_field": 1}
 
 
 # -- retries -------------------------------------------------------------------------------------------

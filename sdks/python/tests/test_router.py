@@ -1,6 +1,7 @@
 """What of the router needs no broker: above all that a reader who leaves is left nowhere."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from fastapi import FastAPI
 
 from driftq import AsyncClient
 from driftq.fastapi import Scope, driftq_router
+
+RUN = {"run_id": "run_1", "workflow": "w", "status": "failed"}
 
 
 class Endless(httpx2.AsyncByteStream):
@@ -119,3 +122,65 @@ async def test_a_scope_that_is_none_of_ours_is_a_mistake_and_no_open_door(wrong:
     async with asking(app) as http:
         with pytest.raises(TypeError, match="must return a"):
             await http.get("/runs")
+
+
+def every_route(app: FastAPI) -> list[tuple[str, str]]:
+    paths = app.openapi()["paths"]
+    return sorted((method.upper(), path) for path, item in paths.items() for method in item)
+
+
+async def test_every_route_of_a_run_asks_the_scope_first_and_shows_nothing_of_another_tenant() -> None:
+    asked: list[str] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        asked.append(f"{request.method} {request.url.path}")
+        return httpx2.Response(
+            200,
+            json={"run_id": "run_1", "workflow": "w", "status": "failed", "tenant_id": "red", "secret": 1},
+        )
+
+    app = app_over(broker, scope=lambda: Scope(tenant_id="blue"))
+    routes = [(method, path) for method, path in every_route(app) if "{run_id}" in path]
+    assert len(routes) == 9
+    async with asking(app) as http:
+        for method, path in routes:
+            for headers in ({}, {"Accept": "text/event-stream"}):
+                asked.clear()
+                answer = await http.request(method, path.format(run_id="run_1"), headers=headers)
+                assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND"), path
+                assert asked == ["GET /v1/runs/run_1"], path
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "upstream"),
+    [
+        ("GET", "/runs/run_1/attempts?limit=2&cursor=c", None, "/v1/runs/run_1/attempts?limit=2&cursor=c"),
+        ("GET", "/runs/run_1/diff?a=0.1&b=1", None, "/v1/runs/run_1/diff?a=0.1&b=1"),
+        ("POST", "/runs/run_1/token", {"ttl_ms": 5}, "/v1/runs/run_1/token"),
+        ("POST", "/runs/run_1/token", None, "/v1/runs/run_1/token"),
+    ],
+)
+async def test_what_is_asked_about_a_run_of_ones_own_is_passed_on(
+    method: str, path: str, body: Any, upstream: str
+) -> None:
+    asked: list[httpx2.Request] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(
+            200,
+            json={"run_id": "run_1", "workflow": "w", "status": "failed", "tenant_id": "blue", "newer": 1},
+        )
+
+    async with asking(app_over(broker, scope=lambda: Scope(tenant_id="blue"))) as http:
+        answer = await http.request(method, path, json=body)
+    assert (answer.status_code, answer.json()["newer"]) == (200, 1)
+    assert [request.url.raw_path.decode() for request in asked] == ["/v1/runs/run_1", upstream]
+    if method == "POST":
+        assert json.loads(asked[1].content) == (body or {})
+
+
+async def test_a_token_for_no_time_is_refused_here() -> None:
+    async with asking(app_over(lambda _request: httpx2.Response(200, json={}))) as http:
+        answer = await http.post("/runs/run_1/token", json={"ttl_ms": 0})
+    assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_ARGUMENT")

@@ -1,13 +1,16 @@
 """What a worker refuses before it runs, and how it words things. How it works is under `e2e`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from driftq import NonRetryable, Run, Worker
+from driftq import BlockingRun, NewMessage, NonRetryable, Run, Worker
+from driftq import _tracing as tracing
 from driftq.__main__ import main
+from driftq._reload import without_reload
 from driftq._run import MESSAGE_CHARS_MAX, STACK_CHARS_MAX, _restore, as_result, describe
 
 
@@ -15,17 +18,21 @@ class Doc(BaseModel):
     url: str
 
 
-def test_a_workflow_must_be_async_and_take_one_run() -> None:
+def test_a_workflow_takes_one_run_of_its_kind() -> None:
     worker = Worker()
 
     def not_async(run: Run[Any]) -> None: ...
+
+    async def blocking(run: BlockingRun[Any]) -> None: ...
 
     async def two(run: Run[Any], more: int) -> None: ...
 
     async def no_run(document: dict[str, Any]) -> None: ...
 
-    with pytest.raises(TypeError, match="must be an `async def`"):
+    with pytest.raises(TypeError, match="make it an `async def`, or take a BlockingRun"):
         worker.workflow("w")(not_async)
+    with pytest.raises(TypeError, match="an `async def` takes a Run"):
+        worker.workflow("w")(blocking)
     with pytest.raises(TypeError, match="exactly one argument"):
         worker.workflow("w")(two)
     with pytest.raises(TypeError, match="must take a Run"):
@@ -128,3 +135,30 @@ def test_the_command_says_what_is_wrong(
     monkeypatch.delitem(__import__("sys").modules, "jobs", raising=False)
     assert main(["worker", place]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_reload_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["worker", "jobs:worker", "--reload", "--reload-dir", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere does not exist" in capsys.readouterr().err
+    assert main(["worker", "jobs:worker", "--reload-dir", str(tmp_path)]) == 1
+    assert "nothing without --reload" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    assert main(["worker", "jobs:worker", "--reload"]) == 1
+    assert "pip install 'driftq[reload]'" in capsys.readouterr().err
+
+
+def test_the_worker_that_is_reloaded_is_started_without_reload() -> None:
+    given = ["worker", "a:b", "--reload", "--reload-dir", "src", "--reload-dir=lib", "--log-level", "debug"]
+    assert without_reload(given) == ["worker", "a:b", "--log-level", "debug"]
+
+
+async def test_without_opentelemetry_nothing_is_traced_and_all_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tracing, "_otel", None)
+    message = NewMessage("t", 1, headers={"a": "b"})
+    with tracing.producing([message]) as same, tracing.starting_run("w", ["x"]) as tags, tracing.step("s"):
+        assert (same, tags) == ([message], ["x"])
+    assert (tracing.carrier(), tracing.configured(), tracing.injected({"a": "b"})) == ({}, False, {"a": "b"})

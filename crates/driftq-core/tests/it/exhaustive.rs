@@ -153,7 +153,7 @@ impl Walk {
         }
     }
 
-    fn pending(&self) -> impl Iterator<Item = (Offset, &Pending)> {
+    fn pending(&self) -> impl Iterator<Item = (Offset, Pending)> {
         self.state.groups[&GroupId(0)].partitions[0].pending()
     }
 

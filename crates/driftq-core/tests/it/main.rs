@@ -1,5 +1,7 @@
 //! Stories of the core: a script in, what was answered out.
 
+mod audit;
+mod checkpoints;
 mod delivery;
 mod edges;
 mod exhaustive;
@@ -7,4 +9,5 @@ mod formats;
 mod idempotency;
 mod operating;
 mod runs;
+mod scope;
 mod story;

@@ -3,6 +3,7 @@
 
 mod operate;
 
+use crate::checkpoints::from_fuzzy_checkpoint;
 use driftq_core::*;
 use expect_test::Expect;
 use std::collections::BTreeMap;
@@ -94,45 +95,17 @@ impl World {
         }
     }
 
-    /// Rebuilds the state from the whole log, and from a checkpoint taken entity by entity while the log was applied.
+    /// Rebuilds the state from the whole log, and from a checkpoint taken piece by piece while the log was applied.
     fn restart(&mut self) {
         let mut whole = self.empty();
         for (index, record) in self.log.iter().enumerate() {
             apply(&mut whole, Position(index as u64 + 1), record);
         }
         assert!(whole == self.state, "the log makes the same state again");
-        let fuzzy = self.fuzzy_checkpoint();
+        let fuzzy = from_fuzzy_checkpoint(&self.log, &self.empty());
         assert!(fuzzy == self.state, "a checkpoint and the log behind it make the same state");
         self.state = whole;
         self.start();
-    }
-
-    /// A checkpoint that begins in the middle of the log and takes one entity every other record.
-    fn fuzzy_checkpoint(&self) -> State {
-        let middle = self.log.len() / 2;
-        let mut running = self.empty();
-        let mut chunks = Vec::new();
-        let mut ids = Vec::new().into_iter();
-        for (index, record) in self.log.iter().enumerate() {
-            apply(&mut running, Position(index as u64 + 1), record);
-            if index == middle {
-                ids = running.entities().into_iter();
-                chunks.extend(ids.next().and_then(|id| running.encode_entity(id)));
-            }
-            if index > middle && index % 2 == 0 {
-                chunks.extend(ids.next().and_then(|id| running.encode_entity(id)));
-            }
-        }
-        chunks.extend(ids.filter_map(|id| running.encode_entity(id)));
-        let mut state = self.empty();
-        for chunk in &chunks {
-            state.adopt(Entity::decode(chunk).expect("an entity survives its encoding"));
-        }
-        let from = usize::try_from(state.applied.0).expect("a test's log is short");
-        for (index, record) in self.log.iter().enumerate().skip(from) {
-            apply(&mut state, Position(index as u64 + 1), record);
-        }
-        state
     }
 
     fn tell(&mut self, line: &str) {
@@ -345,7 +318,7 @@ impl World {
             tags: Vec::new(),
         };
         if let Some(Reply::RunCreated { run, duplicate }) = self.ask(Command::CreateRun(Box::new(create))) {
-            let id = &self.state.runs[&run].id;
+            let id = self.state.runs.get(&run).expect("it was created").id.clone();
             let line = format!("{} {id}", if duplicate { "known" } else { "created" });
             self.tell(&line);
         }
@@ -355,7 +328,7 @@ impl World {
         let serial = line.number("lease");
         let run = self.state.run(&run_id(line.words[1]));
         let live = run.and_then(|run| {
-            let progress = self.state.group_of(run)?.progress(run.command.partition)?;
+            let progress = self.state.group_of(&run)?.progress(run.command.partition)?;
             match progress.pending_at(run.command.offset)? {
                 Pending::Leased(lease) => Some(lease.id),
                 Pending::Waiting(_) => None,

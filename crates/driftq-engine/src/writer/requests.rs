@@ -11,7 +11,7 @@ use crate::inbox::Phase;
 use crate::waiters::{Follower, WaitingPoll, Wanted};
 use crate::{Clock, EngineError, Poll, Refusal};
 use driftq_core::{
-    Command, Entropy, GroupId, GroupTouched, Millis, OpenGroup, Record, Rejection, Reply, decide,
+    Command, Entropy, GroupId, GroupTouched, Millis, OpenGroup, Record, Rejection, Reply, Scope, decide,
 };
 use driftq_log::{Log, Room};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use std::time::Duration;
 impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     pub(super) fn handle(&mut self, request: Request) -> Result<(), EngineError> {
         match request {
-            Request::Command { command, respond } => self.command(command, respond),
-            Request::OpenConsumer { id, open, respond } => {
-                let opened = self.open_group(&open)?;
+            Request::Command { command, scope, respond } => self.command(command, scope.as_deref(), respond),
+            Request::OpenConsumer { id, open, scope, respond } => {
+                let opened = self.open_group(&open, scope.as_deref())?;
                 let opened = opened.map(|group| {
                     let topic = self.state.groups.get(&group).map(|group| group.topic).unwrap_or_default();
                     self.waiters.open_stream(id, open, group, topic);
@@ -34,7 +34,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
                 Ok(())
             }
             Request::CloseConsumer { id } => self.close_stream(id),
-            Request::Poll { poll, respond } => self.poll(poll, respond),
+            Request::Poll { poll, scope, respond } => self.poll(poll, scope.as_deref(), respond),
             Request::GiveBack { held } => self.give_back(held),
             Request::Look(look) => {
                 let tell = look(&self.state, &self.waiters);
@@ -49,6 +49,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
                 self.run_end(&run, wait, respond);
                 Ok(())
             }
+            Request::Advance { by, respond } => self.advance(by, respond),
             Request::Drain => {
                 self.drain();
                 Ok(())
@@ -61,8 +62,13 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         }
     }
 
-    fn command(&mut self, command: Command, respond: Respond<Reply>) -> Result<(), EngineError> {
-        if let Some(refusal) = self.refusal(&command) {
+    fn command(
+        &mut self,
+        command: Command,
+        scope: Option<&Scope>,
+        respond: Respond<Reply>,
+    ) -> Result<(), EngineError> {
+        if let Err(refusal) = self.admit(&command, scope) {
             self.answer(respond, Err(refusal));
             return Ok(());
         }
@@ -75,7 +81,12 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         Ok(())
     }
 
-    /// Why a command is not even decided.
+    /// Refuses a command that is not even decided: what a caller may not see comes before what there is no room for.
+    fn admit(&self, command: &Command, scope: Option<&Scope>) -> Result<(), Refusal> {
+        scope.map_or(Ok(()), |scope| scope.admit(&self.state, command))?;
+        self.refusal(command).map_or(Ok(()), Err)
+    }
+
     fn refusal(&self, command: &Command) -> Option<Refusal> {
         let grows = grows(command);
         let max = self.log.limits().frame_bytes_max / 2;
@@ -103,20 +114,27 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         self.answer(respond, Ok(none));
     }
 
-    fn open_group(&mut self, open: &OpenConsumer) -> Result<Result<GroupId, Refusal>, EngineError> {
+    fn open_group(
+        &mut self,
+        open: &OpenConsumer,
+        scope: Option<&Scope>,
+    ) -> Result<Result<GroupId, Refusal>, EngineError> {
         if self.inbox.phase() != Phase::Ready {
             return Ok(Err(Refusal::Draining));
-        }
-        let known = self.state.group(&open.topic, &open.group).map(|group| group.id);
-        if let Some(group) = known {
-            self.touch(group)?;
-            return Ok(Ok(group));
         }
         let command = Command::OpenGroup(OpenGroup {
             topic: open.topic.clone(),
             group: open.group.clone(),
             start: open.start,
         });
+        if let Some(Err(rejection)) = scope.map(|scope| scope.admit(&self.state, &command)) {
+            return Ok(Err(rejection.into()));
+        }
+        let known = self.state.group(&open.topic, &open.group).map(|group| group.id);
+        if let Some(group) = known {
+            self.touch(group)?;
+            return Ok(Ok(group));
+        }
         if let Some(refusal) = self.refusal(&command) {
             return Ok(Err(refusal));
         }
@@ -156,12 +174,17 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         }
     }
 
-    fn poll(&mut self, poll: Poll, respond: Respond<Deliveries>) -> Result<(), EngineError> {
+    fn poll(
+        &mut self,
+        poll: Poll,
+        scope: Option<&Scope>,
+        respond: Respond<Deliveries>,
+    ) -> Result<(), EngineError> {
         if self.inbox.phase() != Phase::Ready {
             self.answer_empty(respond);
             return Ok(());
         }
-        let group = match self.open_group(&poll.consumer)? {
+        let group = match self.open_group(&poll.consumer, scope)? {
             Ok(group) => group,
             Err(refusal) => {
                 self.answer(respond, Err(refusal));
@@ -191,14 +214,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     }
 
     pub(super) fn follow(&mut self, follower: Follower) {
-        let found = self.state.run(&follower.run);
-        let Some(run) = found else {
-            let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
-            self.answer(follower.respond, Err(unknown.into()));
-            return;
-        };
-        let topic = run.timeline;
-        let piece = timeline(&self.state, run, follower.after, follower.max, follower.bytes_max);
+        let run = self.state.run(&follower.run);
+        let piece =
+            run.and_then(|run| timeline(&self.state, &run, follower.after, follower.max, follower.bytes_max));
         let Some(piece) = piece else {
             let unknown = Rejection::UnknownRun(follower.run.as_str().to_owned());
             self.answer(follower.respond, Err(unknown.into()));
@@ -208,24 +226,25 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         if has_answer || self.inbox.phase() != Phase::Ready {
             self.answer(follower.respond, Ok(piece));
         } else {
-            self.waiters.follow(topic, follower);
+            self.waiters.follow(piece.topic, follower);
         }
     }
 
     fn run_end(&mut self, run: &driftq_core::RunId, wait: Millis, respond: Respond<()>) {
-        match self.state.run(run) {
+        let found = self.state.run(run).map(|run| (run.no, run.status));
+        match found {
             None => {
                 let unknown = Rejection::UnknownRun(run.as_str().to_owned());
                 self.answer(respond, Err(unknown.into()));
             }
-            Some(found)
-                if found.status.is_terminal() || wait == Millis(0) || self.inbox.phase() != Phase::Ready =>
+            Some((_, status))
+                if status.is_terminal() || wait == Millis(0) || self.inbox.phase() != Phase::Ready =>
             {
                 self.answer(respond, Ok(()));
             }
-            Some(found) => {
+            Some((no, _)) => {
                 let until = self.clock.monotonic() + Duration::from_millis(wait.0);
-                self.waiters.await_end(found.no, until, respond);
+                self.waiters.await_end(no, until, respond);
             }
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn changes_state(request: &Request) -> bool {
         | Request::CloseConsumer { .. }
         | Request::Poll { .. }
         | Request::GiveBack { .. }
+        | Request::Advance { .. }
         | Request::Drain
         | Request::Stop => true,
     }
@@ -57,6 +58,7 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::SeekGroup(_)
         | Command::DeleteGroup(_)
         | Command::RetryNow(_) => false,
+        Command::Audited(audited) => audited.act.as_ref().is_some_and(grows),
     }
 }
 
@@ -78,6 +80,7 @@ pub(super) fn command_bytes(command: &Command) -> usize {
             driftq_core::NewInput::Whole(input) | driftq_core::NewInput::Patched { input, .. } => input.len(),
         },
         Command::Redrive(redrive) => redrive.value.as_ref().map_or(0, Vec::len),
+        Command::Audited(audited) => audited.entry.len() + audited.act.as_ref().map_or(0, command_bytes),
         Command::CreateTopic(_)
         | Command::OpenGroup(_)
         | Command::Lease(_)
@@ -117,6 +120,7 @@ pub(super) fn size_of(request: &Request) -> (usize, usize) {
         | Request::Look(_)
         | Request::Follow { .. }
         | Request::RunEnd { .. }
+        | Request::Advance { .. }
         | Request::Drain
         | Request::Stop => (0, 0),
     }

@@ -44,9 +44,7 @@ impl<F: DiskFile> Spares<F> {
             };
             spares.next_number = spares.next_number.max(number.saturating_add(1));
             let file = disk.open(name)?;
-            if file.length()? == file_bytes {
-                // Its length may be known to the page cache alone.
-                file.sync()?;
+            if file.length()? == file_bytes && renew(&file, file_bytes)? {
                 spares.files.push((name.clone(), file));
             } else {
                 disk.remove(name)?;
@@ -99,6 +97,53 @@ impl<F: DiskFile> Spares<F> {
                 let _ = disk.remove(&name);
                 Err(error)
             }
+        }
+    }
+}
+
+/// Makes the length of a spare durable once more; `false` when the disk is full.
+///
+/// It may be known to the page cache alone, and be clean there after a sync that failed: a sync by itself would not
+/// bring it to the disk. A change of the length does.
+fn renew<F: DiskFile>(file: &F, file_bytes: u64) -> io::Result<bool> {
+    file.truncate(file_bytes.saturating_sub(1))?;
+    match file.allocate(file_bytes) {
+        Ok(()) => file.sync().map(|()| true),
+        Err(error) if is_full(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
+mod tests {
+    use super::*;
+    use crate::{Fault, FaultyDisk, Operation};
+
+    const FILE_BYTES: u64 = 4_096;
+
+    fn stock(disk: &FaultyDisk) -> io::Result<Spares<<FaultyDisk as Disk>::File>> {
+        Spares::take_stock(disk, &disk.list().unwrap(), FILE_BYTES, 1)
+    }
+
+    #[test]
+    fn p13_a_length_that_a_failed_sync_lost_is_made_durable_again() {
+        for seed in 1..=20 {
+            let disk = FaultyDisk::new(seed);
+            let mut spares = stock(&disk).unwrap();
+            // The process ends between holding the room and syncing it: listing was the first call.
+            disk.stop_at(3);
+            spares.fill(&disk, 1).unwrap_err();
+            let disk = disk.after_kill();
+            disk.sync_folder().unwrap();
+            // The next start's sync fails, and the kernel takes the length for clean from then on.
+            disk.plan(Operation::Sync, 1, Fault::Error);
+            stock(&disk).unwrap_err();
+            let disk = disk.after_kill();
+            assert_eq!(stock(&disk).unwrap().count(), 1, "the page cache knows its length");
+            let disk = disk.after_crash();
+            let name = disk.list().unwrap().pop().unwrap();
+            assert_eq!(disk.open(&name).unwrap().length().unwrap(), FILE_BYTES, "seed {seed}");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::extract::FromQuery;
 use crate::json;
 use crate::problem::Problem;
 use driftq_api::{EnvelopeRequest, ProduceQuery, ProduceRequest, RawValue, RetryPolicyRequest};
-use driftq_core::{Content, Due, Envelope, Millis, Produce, TopicName, WallTime};
+use driftq_core::{Content, Due, Envelope, Millis, Produce, TenantId, TopicName, WallTime};
 
 /// A message that is missing what every message has.
 const INCOMPLETE: &str = "topic and value are required";
@@ -70,11 +70,12 @@ fn query_policy(query: &ProduceQuery) -> Result<Option<RetryPolicyRequest>, Prob
     Ok(Some(asked).filter(|asked| *asked != RetryPolicyRequest::default()))
 }
 
-/// One message to produce; `header_key` is the request's `Idempotency-Key`.
+/// One message to produce; `header_key` is the request's `Idempotency-Key`, `own_tenant` its token's tenant.
 pub(crate) fn message(
     asked: ProduceRequest,
     header_key: Option<&str>,
     bytes_max: usize,
+    own_tenant: Option<&TenantId>,
 ) -> Result<Produce, Problem> {
     let incomplete = || Problem::invalid(INCOMPLETE);
     let asked_topic = trimmed(asked.topic.as_deref()).ok_or_else(incomplete)?;
@@ -84,7 +85,7 @@ pub(crate) fn message(
     let tenant_text = [&wire.tenant_id, &asked.tenant_id, &asked.tenant]
         .into_iter()
         .find_map(|text| trimmed(text.as_deref()));
-    let tenant = tenant(tenant_text)?;
+    let tenant = tenant(tenant_text)?.or(own_tenant.cloned());
     let key_text = [wire.idempotency_key.as_deref(), asked.idempotency_key.as_deref(), header_key];
     let key_text = key_text.into_iter().flatten().find(|key| !key.is_empty());
     let idempotency = idempotency(key_text, asked.idempotency_fingerprint, tenant.as_ref())?;

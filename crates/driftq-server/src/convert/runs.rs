@@ -9,8 +9,8 @@ use driftq_api::{
     NewEvent, PostEventsRequest, RawValue, RetryPolicyRequest, RunListQuery, StartRunRequest, StepRequest,
 };
 use driftq_core::{
-    AppendEvents, CreateRun, Millis, RetryPolicy, RunFilter, RunId, RunStatus, StepName, StoreStep, WallTime,
-    WorkerEvent, WorkflowName,
+    AppendEvents, CreateRun, Millis, RetryPolicy, RunFilter, RunId, RunStatus, Scope, StepName, StoreStep,
+    TenantId, WallTime, WorkerEvent, WorkflowName,
 };
 
 const TOPIC_DEFAULT: &str = "runs.commands";
@@ -35,8 +35,9 @@ pub(crate) fn start(
     asked: StartRunRequest,
     header_key: Option<&str>,
     bytes_max: usize,
+    own_tenant: Option<&TenantId>,
 ) -> Result<CreateRun, Problem> {
-    let tenant = tenant(asked.tenant_id.as_deref())?;
+    let tenant = tenant(asked.tenant_id.as_deref())?.or(own_tenant.cloned());
     let key = asked.idempotency_key.as_deref().filter(|key| !key.is_empty()).or(header_key);
     Ok(CreateRun {
         run_id: match trimmed(asked.run_id.as_deref()) {
@@ -95,7 +96,7 @@ pub(crate) fn document(name: &str, given: Option<&RawValue>, bytes_max: usize) -
     Ok(json)
 }
 
-pub(crate) fn filter(query: &RunListQuery) -> Result<RunFilter, Problem> {
+pub(crate) fn filter(query: &RunListQuery, scope: Scope) -> Result<RunFilter, Problem> {
     use driftq_api::RunStatus as Wire;
     Ok(RunFilter {
         status: query.status.map(|status| match status {
@@ -110,6 +111,7 @@ pub(crate) fn filter(query: &RunListQuery) -> Result<RunFilter, Problem> {
         workflow: trimmed(query.workflow.as_deref()).map(WorkflowName::parse).transpose()?,
         tenant: tenant(query.tenant_id.as_deref())?,
         tag: query.tag.clone(),
+        scope,
     })
 }
 

@@ -28,6 +28,18 @@ pub(crate) fn patch(asked: PatchTopicRequest) -> Result<SettingsPatch, Problem> 
     })
 }
 
+/// Which fields a patch gives.
+pub(crate) fn given(asked: &PatchTopicRequest) -> [(&'static str, bool); 6] {
+    [
+        ("retry_policy", asked.retry_policy.is_some()),
+        ("idempotency_window_ms", asked.idempotency_window_ms.is_some()),
+        ("partition_max_messages", asked.partition_max_messages.is_some()),
+        ("partition_max_bytes", asked.partition_max_bytes.is_some()),
+        ("retention", asked.retention.is_some()),
+        ("routing", asked.routing.is_some()),
+    ]
+}
+
 /// What a topic is told when it is made; `None` when nothing is said.
 pub(crate) fn settings(asked: CreateTopicRequest) -> Result<Option<Box<SettingsPatch>>, Problem> {
     let patch = patch(PatchTopicRequest {

@@ -6,6 +6,7 @@ use crate::app::{App, Engine};
 use crate::convert;
 use crate::extract::{DeadLetterParam, Json, KeyHeader, Query, RunParam};
 use crate::json;
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::dead_letters::{self, Seen};
 use crate::render::message_id;
@@ -17,7 +18,7 @@ use driftq_api::{
 };
 use driftq_core::{
     DeadLetterAt, DeadLetterFilter, DeadLetterReason, Discard, GroupName, MessageAt, Offset, PartitionId,
-    Redrive, Rejection, Reply, RunId, TopicId, TopicName,
+    Redrive, Rejection, Reply, RunId, Scope, TopicId, TopicName,
 };
 use driftq_engine::Broker;
 
@@ -32,7 +33,7 @@ pub(crate) async fn list(
     Engine(broker): Engine,
     Query(query): Query<DeadLetterQuery>,
 ) -> Result<Answer<DeadLetterPage>, Problem> {
-    let filter = filter(&query)?;
+    let filter = DeadLetterFilter { scope: broker.scope(), ..filter(&query)? };
     let run_id = convert::trimmed(query.run_id.as_deref()).map(RunId::parse).transpose()?;
     let after = convert::trimmed(query.cursor.as_deref()).map(place).transpose()?;
     let limit = convert::limit(query.limit)?;
@@ -63,6 +64,7 @@ fn filter(query: &DeadLetterQuery) -> Result<DeadLetterFilter, Problem> {
         group: convert::trimmed(query.group.as_deref()).map(GroupName::parse).transpose()?,
         run: None,
         reason: reason.transpose()?,
+        scope: Scope::default(),
     })
 }
 
@@ -116,13 +118,20 @@ async fn seen(broker: &Broker, at: DeadLetterAt) -> Result<Seen, Problem> {
 /// `POST /v1/dlq/{topic}/{partition}/{offset}/redrive`: appended anew, or its run replayed.
 pub(crate) async fn redrive(
     State(app): State<App>,
-    Engine(broker): Engine,
+    operator: Operator,
     DeadLetterParam(at): DeadLetterParam,
     KeyHeader(key): KeyHeader,
     Json(asked): Json<RedriveRequest>,
 ) -> Result<Answer<RedriveResponse>, Problem> {
-    let run_id = seen(&broker, at.clone()).await?.run_id;
+    let run_id = seen(operator.broker(), at.clone()).await?.run_id;
+    let act = Act::new("dead_letter.redriven", target_of(&at)).changing(&[
+        ("value", asked.value.is_some()),
+        ("target_topic", asked.target_topic.is_some()),
+        ("all_groups", asked.all_groups.is_some()),
+    ]);
+    let broker = operator.acting(act);
     let redrive = redrive_of(at, key.as_deref(), &asked, app.config.max_message_bytes)?;
+    let redrive = Redrive { actor: operator.actor(), ..redrive };
     match broker.redrive(redrive).await? {
         Reply::Redriven { to, topic } => Ok(ok(RedriveResponse::Redriven {
             topic: topic.as_str().to_owned(),
@@ -135,6 +144,10 @@ pub(crate) async fn redrive(
         }
         _ => Err(Problem::internal("the redrive was not answered")),
     }
+}
+
+fn target_of(at: &DeadLetterAt) -> serde_json::Value {
+    serde_json::json!({"topic": at.topic.as_str(), "partition": at.partition.0, "offset": at.offset.0})
 }
 
 fn redrive_of(
@@ -167,7 +180,7 @@ fn redrive_of(
 
 /// `POST /v1/dlq/{topic}/{partition}/{offset}/discard`: given up for good.
 pub(crate) async fn discard(
-    Engine(broker): Engine,
+    operator: Operator,
     DeadLetterParam(dead_letter): DeadLetterParam,
     Json(asked): Json<DiscardRequest>,
 ) -> Result<Answer<DiscardResponse>, Problem> {
@@ -175,7 +188,9 @@ pub(crate) async fn discard(
     if reason.len() > REASON_MAX {
         return Err(Problem::invalid(format!("reason is longer than {REASON_MAX} bytes")));
     }
-    let discarded = broker.discard(Discard { dead_letter, reason: reason.to_owned(), actor: None }).await;
+    let act = Act::new("dead_letter.discarded", target_of(&dead_letter)).because(Some(reason));
+    let discard = Discard { dead_letter, reason: reason.to_owned(), actor: operator.actor() };
+    let discarded = operator.acting(act).discard(discard).await;
     discarded.map_err(|refusal| Problem::from(refusal).into_not_found())?;
     Ok(ok(DiscardResponse { status: "discarded".to_owned() }))
 }

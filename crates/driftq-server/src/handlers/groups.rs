@@ -3,15 +3,17 @@
 use crate::answer::{Answer, ok};
 use crate::app::Engine;
 use crate::convert::{self, messages as parse};
-use crate::extract::{Actor, Fields, FromQuery, Query};
+use crate::extract::{Fields, FromQuery, Query};
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::groups;
 use crate::seek;
 use driftq_api::{
     DeleteGroupQuery, GroupListQuery, GroupPage, SeekPartition, SeekQuery, SeekRequest, SeekResponse,
 };
-use driftq_core::{DeleteGroup, SeekGroup};
+use driftq_core::{DeleteGroup, GroupName, SeekGroup, TopicName};
 use http::StatusCode;
+use serde_json::{Value, json};
 
 impl FromQuery<SeekQuery> for SeekRequest {
     fn from_query(query: SeekQuery) -> Result<Self, Problem> {
@@ -28,13 +30,15 @@ pub(crate) async fn list(
     let topic = convert::trimmed(query.topic.as_deref());
     let topic = topic.map(|topic| convert::topic(Some(topic))).transpose()?;
     let after = groups::cursor(query.cursor.as_deref())?;
+    let scope = broker.scope();
     let look = move |state: &driftq_core::State, readers: &dyn driftq_engine::Readers| {
+        let is_seen = |topic| scope.sees_topic(state, topic);
         if let Some(name) = &topic
-            && state.topic(name).is_none()
+            && !state.topic(name).is_some_and(is_seen)
         {
             return Err(driftq_core::Rejection::UnknownTopic(name.as_str().to_owned()));
         }
-        let page = state.groups_page(topic.as_ref(), after.as_ref(), limit);
+        let page = state.groups_page(&scope, topic.as_ref(), after.as_ref(), limit);
         let summary = |(topic, group)| groups::summary(state, readers, topic, group);
         let next_cursor = page.next.as_ref().map(groups::cursor_text);
         Ok(GroupPage { groups: page.items.into_iter().map(summary).collect(), next_cursor })
@@ -45,16 +49,17 @@ pub(crate) async fn list(
 
 /// `POST /v1/groups/seek`: the group reads on elsewhere.
 pub(crate) async fn seek(
-    Engine(broker): Engine,
-    Actor(actor): Actor,
+    operator: Operator,
     fields: Fields<SeekRequest, SeekQuery>,
 ) -> Result<Answer<SeekResponse>, Problem> {
     let asked = fields.take();
     let (topic, group) = parse::reader(asked.topic.as_deref(), asked.group.as_deref())?;
     let reason = convert::reason(asked.reason)?;
-    let to = seek::place(&broker, &topic, parse::seek_to(asked.to)?).await?;
+    let to = seek::place(operator.broker(), &topic, parse::seek_to(asked.to)?).await?;
+    let act = Act::new("group.sought", named(&topic, &group)).because(reason.as_deref());
+    let actor = operator.actor();
     let command = SeekGroup { topic: topic.clone(), group: group.clone(), to, actor, reason };
-    let moved = broker.seek_group(command).await.map_err(Problem::of_a_group)?;
+    let moved = operator.acting(act).seek_group(command).await.map_err(Problem::of_a_group)?;
     let partitions =
         moved.iter().map(|(partition, offset)| SeekPartition { partition: partition.0, offset: offset.0 });
     Ok(ok(SeekResponse {
@@ -64,14 +69,20 @@ pub(crate) async fn seek(
     }))
 }
 
+/// What a request names, as the audit log has it.
+fn named(topic: &TopicName, group: &GroupName) -> Value {
+    json!({"topic": topic.as_str(), "group": group.as_str()})
+}
+
 /// `DELETE /v1/groups`: the group is forgotten; its consumers end.
 pub(crate) async fn delete(
-    Engine(broker): Engine,
-    Actor(actor): Actor,
+    operator: Operator,
     Query(query): Query<DeleteGroupQuery>,
 ) -> Result<StatusCode, Problem> {
     let (topic, group) = parse::reader(query.topic.as_deref(), query.group.as_deref())?;
-    let command = DeleteGroup { topic, group, actor, reason: convert::reason(query.reason)? };
-    broker.delete_group(command).await.map_err(Problem::of_a_group)?;
+    let reason = convert::reason(query.reason)?;
+    let act = Act::new("group.deleted", named(&topic, &group)).because(reason.as_deref());
+    let command = DeleteGroup { topic, group, actor: operator.actor(), reason };
+    operator.acting(act).delete_group(command).await.map_err(Problem::of_a_group)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -38,7 +38,15 @@ pub(crate) async fn readyz(State(app): State<App>) -> Answer<Readiness> {
         },
     };
     let code = if status == ReadyState::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Answer(code, Readiness { status, message: message.map(str::to_owned), recovery: None })
+    Answer(
+        code,
+        Readiness {
+            status,
+            message: message.map(str::to_owned),
+            recovery: None,
+            dev_clock: app.config.dev_clock,
+        },
+    )
 }
 
 /// `GET /v1/version`.

@@ -3,13 +3,15 @@
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert::{self, messages as parse};
-use crate::extract::{Actor, Fields, FromQuery, Query};
+use crate::extract::{Fields, FromQuery, Query};
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::explain;
 use crate::shelf;
 use axum::extract::State;
 use driftq_api::{ExplainQuery, Explanation, RetryNowQuery, RetryNowRequest, RetryNowResponse, RetryNowWas};
 use driftq_core::{Reply, RetryNow, WaitedFor};
+use serde_json::{Value, json};
 
 impl FromQuery<RetryNowQuery> for RetryNowRequest {
     fn from_query(query: RetryNowQuery) -> Result<Self, Problem> {
@@ -19,14 +21,15 @@ impl FromQuery<RetryNowQuery> for RetryNowRequest {
 
 /// `POST /v1/retry-now`: a backoff or a delay ends now.
 pub(crate) async fn retry_now(
-    Engine(broker): Engine,
-    Actor(actor): Actor,
+    operator: Operator,
     fields: Fields<RetryNowRequest, RetryNowQuery>,
 ) -> Result<Answer<RetryNowResponse>, Problem> {
     let asked = fields.take();
     let target = parse::retried(&asked)?;
-    let ask = RetryNow { target, actor, reason: convert::reason(asked.reason)? };
-    match broker.retry_now(ask).await.map_err(Problem::of_something_named)? {
+    let reason = convert::reason(asked.reason.clone())?;
+    let act = Act::new("message.retried", named(&asked)).because(reason.as_deref());
+    let ask = RetryNow { target, actor: operator.actor(), reason };
+    match operator.acting(act).retry_now(ask).await.map_err(Problem::of_something_named)? {
         Reply::MadeDue { at, topic, group, was } => Ok(ok(RetryNowResponse {
             status: "due".to_owned(),
             was: match was {
@@ -43,14 +46,28 @@ pub(crate) async fn retry_now(
     }
 }
 
+/// What a request names, as the audit log has it.
+fn named(asked: &RetryNowRequest) -> Value {
+    match &asked.run_id {
+        Some(run_id) => json!({"run_id": run_id}),
+        None => json!({
+            "topic": asked.topic,
+            "group": asked.group,
+            "partition": asked.partition,
+            "offset": asked.offset,
+        }),
+    }
+}
+
 /// `GET /v1/explain`: how a message stands with a group, and why.
 pub(crate) async fn explain(
     State(app): State<App>,
     Engine(broker): Engine,
     Query(query): Query<ExplainQuery>,
 ) -> Result<Answer<Explanation>, Problem> {
-    let target = parse::explained(&query)?;
+    let (target, scope) = (parse::explained(&query)?, broker.scope());
     let look = move |state: &driftq_core::State, readers: &dyn driftq_engine::Readers| {
+        scope.admit_message(state, &target)?;
         state.explain(&target).map(|explained| explain::Seen::of(state, readers, &explained))
     };
     let seen = broker.look_with_readers(look).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod consume;
 pub(crate) mod dead_letters;
+pub(crate) mod dev;
 pub(crate) mod events;
 pub(crate) mod groups;
 pub(crate) mod health;

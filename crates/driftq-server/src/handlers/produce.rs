@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::render::message_id;
 use axum::extract::State;
 use driftq_api::{BatchRequest, BatchResponse, ProduceQuery, ProduceRequest, ProduceResponse};
-use driftq_core::{Produce, Produced};
+use driftq_core::{Produce, Produced, TenantId};
 use driftq_engine::Broker;
 
 /// Bytes of a batch, which is one atomic write.
@@ -21,7 +21,8 @@ pub(crate) async fn produce(
     KeyHeader(key): KeyHeader,
     fields: Fields<ProduceRequest, ProduceQuery>,
 ) -> Result<Answer<ProduceResponse>, Problem> {
-    let message = produce::message(fields.take(), key.as_deref(), app.config.max_message_bytes);
+    let max = app.config.max_message_bytes;
+    let message = produce::message(fields.take(), key.as_deref(), max, broker.tenant());
     let mut answered = store(&app, &broker, message.map(|message| vec![message])).await?;
     answered.pop().map(ok).ok_or_else(|| Problem::internal("the produce was not answered"))
 }
@@ -32,11 +33,11 @@ pub(crate) async fn batch(
     Engine(broker): Engine,
     Json(asked): Json<BatchRequest>,
 ) -> Result<Answer<BatchResponse>, Problem> {
-    let results = store(&app, &broker, messages(&app, asked)).await?;
+    let results = store(&app, &broker, messages(&app, asked, broker.tenant())).await?;
     Ok(ok(BatchResponse { results }))
 }
 
-fn messages(app: &App, asked: BatchRequest) -> Result<Vec<Produce>, Problem> {
+fn messages(app: &App, asked: BatchRequest, tenant: Option<&TenantId>) -> Result<Vec<Produce>, Problem> {
     let max = app.config.max_batch_messages;
     match asked.messages.len() {
         0 => return Err(Problem::invalid("messages must not be empty")),
@@ -46,7 +47,7 @@ fn messages(app: &App, asked: BatchRequest) -> Result<Vec<Produce>, Problem> {
         _ => {}
     }
     let messages = asked.messages.into_iter().enumerate().map(|(index, message)| {
-        let message = produce::message(message, None, app.config.max_message_bytes);
+        let message = produce::message(message, None, app.config.max_message_bytes, tenant);
         message.map_err(|problem| problem.within(&format!("messages[{index}]")))
     });
     let messages = messages.collect::<Result<Vec<_>, _>>()?;

@@ -6,18 +6,24 @@ use crate::convert;
 use crate::convert::consume::WAIT_MAX_MS;
 use crate::extract::{Json, KeyHeader, Query, RunParam};
 use crate::json;
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::runs::{self, Seen};
 use crate::shelf;
 use axum::extract::State;
 use driftq_api::{
     CancelRunResponse, ReplayRequest, ReplayResponse, Run, RunListQuery, RunPage, RunQuery, RunStatus,
-    StartRunRequest, StartRunResponse,
+    RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse,
 };
 use driftq_core::{CancelRun, Millis, NewInput, Rejection, ReplayRun, RunId, RunNo, StepName};
 use driftq_engine::{Broker, Refusal};
 use http::StatusCode;
+use serde_json::json;
 
+/// How long a run token is good for when it is not said.
+const TOKEN_TIME_DEFAULT_MS: u64 = 10 * 60 * 1_000;
+/// The longest that a run token may be good for.
+const TOKEN_TIME_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often a patch is made anew because the run was replayed meanwhile.
 const PATCH_TRIES: usize = 5;
 
@@ -28,9 +34,9 @@ pub(crate) async fn start(
     KeyHeader(key): KeyHeader,
     Json(asked): Json<StartRunRequest>,
 ) -> Result<Answer<StartRunResponse>, Problem> {
-    let create = convert::runs::start(asked, key.as_deref(), app.config.max_message_bytes)?;
+    let create = convert::runs::start(asked, key.as_deref(), app.config.max_message_bytes, broker.tenant())?;
     let (no, is_repeat) = broker.create_run(create).await?;
-    let seen = broker.look(move |state| state.runs.get(&no).map(|run| Seen::of(state, run))).await?;
+    let seen = broker.look(move |state| state.runs.get(&no).map(|run| Seen::of(state, &run))).await?;
     let seen = seen.ok_or_else(|| Problem::internal("the run is gone"))?;
     Ok(Answer(if is_repeat { StatusCode::OK } else { StatusCode::CREATED }, runs::started(&seen)))
 }
@@ -40,13 +46,13 @@ pub(crate) async fn list(
     Engine(broker): Engine,
     Query(query): Query<RunListQuery>,
 ) -> Result<Answer<RunPage>, Problem> {
-    let filter = convert::runs::filter(&query)?;
+    let filter = convert::runs::filter(&query, broker.scope())?;
     let limit = convert::limit(query.limit)?;
     let before = convert::cursor(query.cursor.as_deref())?.map(RunNo);
     let look = move |state: &driftq_core::State| {
         let page = state.runs_page(&filter, before, limit);
         let next_cursor = page.next.map(|next| next.to_string());
-        RunPage { runs: page.items.into_iter().map(runs::summary).collect(), next_cursor }
+        RunPage { runs: page.items.iter().map(|run| runs::summary(run)).collect(), next_cursor }
     };
     Ok(ok(broker.look(look).await?))
 }
@@ -68,10 +74,18 @@ pub(crate) async fn show(
 /// `POST /v1/runs/{run_id}/replay`: 409 unless the run has ended.
 pub(crate) async fn replay(
     State(app): State<App>,
-    Engine(broker): Engine,
+    operator: Operator,
     RunParam(run_id): RunParam,
-    Json(asked): Json<ReplayRequest>,
+    Json(mut asked): Json<ReplayRequest>,
 ) -> Result<Answer<ReplayResponse>, Problem> {
+    asked.actor = operator.actor().or(asked.actor);
+    let act = Act::new("run.replayed", json!({"run_id": run_id.as_str()})).changing(&[
+        ("input", asked.input.is_some()),
+        ("patch", asked.patch.is_some()),
+        ("from_step", asked.from_step.is_some()),
+        ("fresh", asked.fresh.is_some()),
+    ]);
+    let broker = operator.acting(act);
     let mut tries = 1;
     loop {
         let replay = replay_of(&app, &broker, &run_id, &asked).await?;
@@ -128,14 +142,34 @@ async fn patched(app: &App, broker: &Broker, run_id: &RunId, patch: &[u8]) -> Re
 
 /// `POST /v1/runs/{run_id}/cancel`: 409 when the run has ended.
 pub(crate) async fn cancel(
-    Engine(broker): Engine,
+    operator: Operator,
     RunParam(run_id): RunParam,
     Json(Nothing {}): Json<Nothing>,
 ) -> Result<Answer<CancelRunResponse>, Problem> {
-    broker.cancel_run(CancelRun { run_id: run_id.clone(), actor: None }).await?;
+    let broker = operator.acting(Act::new("run.cancelled", json!({"run_id": run_id.as_str()})));
+    broker.cancel_run(CancelRun { run_id: run_id.clone(), actor: operator.actor() }).await?;
     let run = seen(&broker, &run_id).await?.run;
     let run_id = run_id.as_str().to_owned();
     Ok(ok(CancelRunResponse { run_id, replay_seq: run.replay_seq.0, status: RunStatus::Cancelled }))
+}
+
+/// `POST /v1/runs/{run_id}/token`: a token that reads this run and nothing else.
+pub(crate) async fn token(
+    State(app): State<App>,
+    operator: Operator,
+    RunParam(run_id): RunParam,
+    Json(asked): Json<RunTokenRequest>,
+) -> Result<Answer<RunTokenResponse>, Problem> {
+    let ttl = asked.ttl_ms.unwrap_or(TOKEN_TIME_DEFAULT_MS);
+    if !(1..=TOKEN_TIME_MAX_MS).contains(&ttl) {
+        return Err(Problem::invalid(format!("ttl_ms must be from 1 to {TOKEN_TIME_MAX_MS}, not {ttl}")));
+    }
+    let run = seen(operator.broker(), &run_id).await?.run;
+    let expires_at_ms = app.now_ms().saturating_add(ttl);
+    let token = app.access.signer()?.sign(run.no, expires_at_ms);
+    let target = json!({"run_id": run_id.as_str(), "expires_at_ms": expires_at_ms});
+    operator.tell(Act::new("run_token.made", target)).await?;
+    Ok(ok(RunTokenResponse { token, run_id: run_id.as_str().to_owned(), expires_at_ms }))
 }
 
 /// A body without fields.
@@ -146,7 +180,7 @@ pub(crate) struct Nothing {}
 /// A run as it is now, or a 404.
 pub(crate) async fn seen(broker: &Broker, run_id: &RunId) -> Result<Seen, Problem> {
     let asked = run_id.clone();
-    let seen = broker.look(move |state| state.run(&asked).map(|run| Seen::of(state, run))).await?;
+    let seen = broker.look(move |state| state.run(&asked).map(|run| Seen::of(state, &run))).await?;
     seen.ok_or_else(|| unknown(run_id))
 }
 

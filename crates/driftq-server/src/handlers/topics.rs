@@ -3,7 +3,8 @@
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
-use crate::extract::{Actor, Fields, FromQuery, Json, Query, TopicParam};
+use crate::extract::{Fields, FromQuery, Json, Query, TopicParam};
+use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::{messages, topics};
 use crate::shelf;
@@ -11,13 +12,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use driftq_api::{
     BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, DeleteTopicQuery,
-    PatchTopicRequest, Topic, TopicDetailPage, TopicList, TopicListQuery, TopicSummary,
+    PatchTopicRequest, Topic, TopicDetailPage, TopicList, TopicListQuery,
 };
 use driftq_core::{
     CreateTopic, DeleteTopic, MessageAt, Offset, PartitionId, PatchTopic, Position, TopicName,
 };
 use driftq_engine::Broker;
 use http::StatusCode;
+use serde_json::json;
 
 /// Topics looked at in one go on the writer's thread.
 const LOOK_MAX: usize = 1_000;
@@ -32,15 +34,16 @@ impl FromQuery<CreateTopicQuery> for CreateTopicRequest {
 
 /// `POST /v1/topics`: 201, also when the topic is there already.
 pub(crate) async fn create(
-    Engine(broker): Engine,
-    Actor(actor): Actor,
+    operator: Operator,
     fields: Fields<CreateTopicRequest, CreateTopicQuery>,
 ) -> Result<Answer<CreateTopicResponse>, Problem> {
     let mut asked = fields.take();
     let name = TopicName::parse(convert::required("name", asked.name.as_deref())?)?;
     let partitions = asked.partitions.take().filter(|count| *count > 0);
     let settings = convert::topics::settings(asked)?;
-    let create = CreateTopic { settings, actor, ..CreateTopic::plain(name.clone(), partitions) };
+    let create =
+        CreateTopic { settings, actor: operator.actor(), ..CreateTopic::plain(name.clone(), partitions) };
+    let broker = operator.acting(Act::new("topic.created", json!({"topic": name.as_str()})));
     let (partitions, _) = broker.create_topic(create).await?;
     let name = name.as_str().to_owned();
     Ok(Answer(StatusCode::CREATED, CreateTopicResponse { status: "created".to_owned(), name, partitions }))
@@ -53,44 +56,56 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let limit = query.limit.map(|limit| convert::limit(Some(limit))).transpose()?;
     let after = convert::trimmed(query.cursor.as_deref()).map(TopicName::parse).transpose()?;
+    let shown = if query.internal { Shown::All } else { Shown::Made };
     if query.detail {
-        let (topics, next_cursor) =
-            page(&broker, limit, after, topics::summary, |topic: &TopicSummary| &topic.name).await?;
+        let (topics, next_cursor) = page(&broker, shown, limit, after, topics::summary).await?;
         return Ok(ok(TopicDetailPage { topics, next_cursor }).into_response());
     }
     let name = |topic: &driftq_core::Topic| topic.name.as_str().to_owned();
-    let (topics, next_cursor) = page(&broker, limit, after, name, |name: &String| name).await?;
+    let (topics, next_cursor) = page(&broker, shown, limit, after, name).await?;
     Ok(ok(TopicList { topics, next_cursor }).into_response())
+}
+
+/// Which topics a list shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Those that people made, and their timelines and dead letters.
+    Made,
+    /// Also the broker's own.
+    All,
 }
 
 /// Topics in the order of their names, a bounded look at a time; all of them without a limit.
 async fn page<T: Send + 'static>(
     broker: &Broker,
+    shown: Shown,
     limit: Option<usize>,
     mut after: Option<TopicName>,
     render: fn(&driftq_core::Topic) -> T,
-    name: fn(&T) -> &String,
 ) -> Result<(Vec<T>, Option<String>), Problem> {
     let mut found: Vec<T> = Vec::new();
     loop {
         let wanted = limit.map_or(LOOK_MAX, |limit| limit - found.len());
-        let from = after.take();
+        let (from, scope) = (after.take(), broker.scope());
         let look = move |state: &driftq_core::State| {
             let mut names = state.topic_names_from(from.as_ref()).peekable();
-            let topics = names
-                .by_ref()
-                .take(wanted)
-                .filter_map(|(name, id)| Some((name.clone(), state.topics.get(&id)?)));
-            let (names_seen, topics): (Vec<_>, Vec<_>) =
-                topics.map(|(name, topic)| (name, render(topic))).unzip();
-            (topics, names_seen.into_iter().next_back().filter(|_| names.peek().is_some()))
+            let (mut topics, mut last) = (Vec::new(), None);
+            for (name, id) in names.by_ref().take(LOOK_MAX) {
+                last = Some(name.clone());
+                let topic = state.topics.get(&id).filter(|topic| scope.sees_topic(state, topic));
+                let is_shown = shown == Shown::All || !name.is_reserved();
+                topics.extend(topic.filter(|_| is_shown).map(render));
+                if topics.len() >= wanted {
+                    break;
+                }
+            }
+            (topics, last.filter(|_| names.peek().is_some()))
         };
         let (topics, next) = broker.look(look).await?;
         found.extend(topics);
         after = next;
         if after.is_none() || limit.is_some_and(|limit| found.len() >= limit) {
-            let next_cursor = after.and(found.last().map(name).cloned());
-            return Ok((found, next_cursor));
+            return Ok((found, after.map(|name| name.as_str().to_owned())));
         }
     }
 }
@@ -108,14 +123,16 @@ pub(crate) async fn show(
 
 /// `PATCH /v1/topics/{topic}`: settings, as a merge patch; answers the topic as it is then.
 pub(crate) async fn patch(
-    Engine(broker): Engine,
-    Actor(actor): Actor,
+    operator: Operator,
     TopicParam(name): TopicParam,
     Json(mut asked): Json<PatchTopicRequest>,
 ) -> Result<Answer<Topic>, Problem> {
     let reason = convert::reason(asked.reason.take())?;
+    let given = convert::topics::given(&asked);
     let settings = convert::topics::patch(asked)?;
-    let patch = PatchTopic { topic: name.clone(), settings, actor, reason };
+    let act = Act::new("topic.changed", json!({"topic": name.as_str()}));
+    let broker = operator.acting(act.because(reason.as_deref()).changing(&given));
+    let patch = PatchTopic { topic: name.clone(), settings, actor: operator.actor(), reason };
     let id = broker.patch_topic(patch).await.map_err(Problem::of_a_group)?;
     let look =
         move |state: &driftq_core::State| state.topics.get(&id).map(|topic| topics::topic(state, topic));
@@ -124,13 +141,14 @@ pub(crate) async fn patch(
 
 /// `DELETE /v1/topics/{topic}`: it is gone with all that was in it; its consumers end.
 pub(crate) async fn delete(
-    Engine(broker): Engine,
-    Actor(actor): Actor,
+    operator: Operator,
     TopicParam(name): TopicParam,
     Query(query): Query<DeleteTopicQuery>,
 ) -> Result<StatusCode, Problem> {
-    let delete = DeleteTopic { topic: name, actor, reason: convert::reason(query.reason)? };
-    broker.delete_topic(delete).await.map_err(Problem::of_a_group)?;
+    let reason = convert::reason(query.reason)?;
+    let act = Act::new("topic.deleted", json!({"topic": name.as_str()})).because(reason.as_deref());
+    let delete = DeleteTopic { topic: name, actor: operator.actor(), reason };
+    operator.acting(act).delete_topic(delete).await.map_err(Problem::of_a_group)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -195,7 +213,7 @@ pub(crate) fn expired(message: String) -> Problem {
     Problem::new(driftq_api::ErrorCode::Expired, message)
 }
 
-fn unknown(name: &TopicName) -> Problem {
+pub(crate) fn unknown(name: &TopicName) -> Problem {
     let name = name.as_str();
     Problem::not_found(format!(
         "there is no topic {name:?}; create it with POST /v1/topics {{\"name\":{name:?}}}"

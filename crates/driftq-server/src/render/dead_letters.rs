@@ -31,7 +31,7 @@ impl Seen {
             position: entry.position,
             dead: dead.clone(),
             run_id: run.map(|run| run.id.as_str().to_owned()),
-            tenant_id: topic.tenant(entry).map(|tenant| tenant.as_str().to_owned()),
+            tenant_id: topic.tenant(&entry).map(|tenant| tenant.as_str().to_owned()),
         })
     }
 }

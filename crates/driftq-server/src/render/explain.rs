@@ -28,7 +28,7 @@ impl Seen {
             partition: explained.at.partition.0,
             offset: explained.at.offset.0,
             group: explained.group.as_ref().map(|group| group.as_str().to_owned()),
-            run_id: explained.run.map(|run| run.id.as_str().to_owned()),
+            run_id: explained.run.as_ref().map(|run| run.id.as_str().to_owned()),
             state: standing,
             code,
             message: String::new(),
@@ -51,7 +51,7 @@ impl Seen {
             },
             consumers,
             dead_letter: dead.map(|(at, dead)| dead_letter(state, at, dead)),
-            run_status: explained.run.map(|run| status(run.status)),
+            run_status: explained.run.as_ref().map(|run| status(run.status)),
         };
         explanation.message = sentence(&explanation, explained);
         Self { explanation, history: explained.history.to_vec(), reason: dead.map(|(_, dead)| dead.reason) }

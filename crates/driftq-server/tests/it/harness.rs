@@ -53,7 +53,7 @@ impl Broker {
         let running = tokio::spawn(server.run(async {
             let _dropped = stopped.await;
         }));
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().unwrap();
+        let http = http().build().unwrap();
         Self { addr, http, stop: Some(stop), running: Some(running) }
     }
 
@@ -132,6 +132,13 @@ impl Broker {
     pub(crate) async fn is_idle(&self, topic: &str, group: &str) -> bool {
         self.get(&format!("/v1/consume?topic={topic}&group={group}&wait_ms=1")).await.expect(200).is_null()
     }
+}
+
+/// What all clients of the tests begin with.
+pub(crate) fn http() -> reqwest::ClientBuilder {
+    // Another test of this process may have chosen it before.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(PATIENCE).no_proxy()
 }
 
 impl Drop for Broker {

@@ -98,7 +98,7 @@ async fn a_reset_moves_the_data_aside() {
 async fn health_is_asked_from_outside() {
     let broker = Broker::start().await;
     let addr = broker.addr.to_string();
-    let asked = tokio::task::spawn_blocking(move || healthcheck::run(&addr));
+    let asked = tokio::task::spawn_blocking(move || healthcheck::run(&addr, None));
     assert!(asked.await.unwrap().unwrap());
     assert_eq!(broker.get("/v1/livez").await.expect(200), json!({"status": "ok"}));
     assert_eq!(broker.get("/v1/readyz").await.expect(200), json!({"status": "ready"}));

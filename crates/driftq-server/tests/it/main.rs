@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on fails where it stands")]
 
 mod access;
+mod audit;
+mod dev_clock;
 mod dialects;
 mod harness;
 mod lifecycle;
@@ -9,8 +11,11 @@ mod messages;
 mod openapi;
 mod operating;
 mod process;
+mod promises;
 mod refusals;
 mod runs;
 mod settling;
 mod timelines;
+mod tls;
+mod tokens;
 mod topic_settings;

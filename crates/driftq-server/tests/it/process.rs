@@ -74,7 +74,7 @@ fn a_signal_ends_it_in_order() {
     let folder = tempfile::tempdir().unwrap();
     for signal in [Signal::TERM, Signal::INT] {
         let process = Process::start(folder.path());
-        assert!(healthcheck::run(&process.addr).unwrap());
+        assert!(healthcheck::run(&process.addr, None).unwrap());
         process.signal(signal);
         let (code, logs) = process.wait();
         assert_eq!(code, Some(0), "{logs}");
@@ -88,7 +88,7 @@ fn it_starts_again_after_a_kill() {
     let process = Process::start(folder.path());
     process.signal(Signal::KILL);
     assert_eq!(process.wait().0, None);
-    assert!(healthcheck::run(&Process::start(folder.path()).addr).unwrap());
+    assert!(healthcheck::run(&Process::start(folder.path()).addr, None).unwrap());
 }
 
 #[test]

@@ -152,7 +152,7 @@ const CASES: &[Case] = &[
     ("GET", "/v1/dlq/here/0/0", "", 404, "no dead letter"),
     ("GET", "/v1/dlq/here/x/0", "", 400, "partition"),
     ("POST", "/v1/dlq/dlq.here/0/0/redrive", "", 404, "no dead letter"),
-    ("POST", "/v1/dlq/dlq.here/0/0/discard", "", 404, "dlq.here"),
+    ("POST", "/v1/dlq/dlq.here/0/0/discard", "", 404, "no dead letter"),
 ];
 
 #[tokio::test]

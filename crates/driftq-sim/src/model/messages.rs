@@ -1,11 +1,12 @@
 //! Topics, messages, keys and dead letters.
 
 use super::{Context, Dead, Hit, KeyUse, Known, Message, Model, Partition, Topic, Verdict, index};
+use crate::acts;
 use crate::calls::Sent;
 use driftq_core::{
-    Body, Closing, Command, DeadLetterClosed, DeadLetterReason, DeadLettered, Due, GroupName, IdempotencyKey,
-    KeyMark, MessageAppended, MessageAt, MessageOf, Millis, Offset, PartitionId, Position, Produce, Record,
-    SkipReason, TopicCreated, TopicKind, TopicName, TopicSettings, WallTime,
+    AUDIT_TOPIC, Body, Closing, Command, DeadLetterClosed, DeadLetterReason, DeadLettered, Due, GroupName,
+    IdempotencyKey, KeyMark, MessageAppended, MessageAt, MessageOf, Millis, Offset, PartitionId, Position,
+    Produce, Record, SkipReason, TopicCreated, TopicKind, TopicName, TopicSettings, WallTime,
 };
 
 impl Model {
@@ -21,6 +22,9 @@ impl Model {
         if let Some(calls) = context.calls.filter(|_| !was_expected) {
             let limits = &self.limits;
             let asked = calls.iter().filter_map(Sent::command).any(|command| match command {
+                act if fact.name.as_str() == AUDIT_TOPIC => {
+                    fact.partitions == 1 && acts::entry_of(act).is_some()
+                }
                 Command::CreateTopic(create) => {
                     let partitions = create.partitions.filter(|count| *count > 0).unwrap_or(1);
                     create.name == fact.name && partitions == fact.partitions
@@ -59,6 +63,7 @@ impl Model {
         context: &mut Context<'_>,
     ) -> Verdict {
         match &fact.body {
+            Body::Inline(content) if self.is_audit(fact.at) => self.told(content, context)?,
             Body::Inline(content) => self.produced(fact, content, context)?,
             Body::Of(_) | Body::Edited { .. } => self.redriven(fact, context)?,
             Body::RunCommand { .. } if was_expected => {}
@@ -85,6 +90,21 @@ impl Model {
             dead: None,
         };
         self.append(fact.at, message)
+    }
+
+    fn is_audit(&self, at: MessageAt) -> bool {
+        self.topics.get(&at.topic).is_some_and(|topic| topic.name.as_str() == AUDIT_TOPIC)
+    }
+
+    /// An entry of the audit log: of a call that was made, told at most once for each.
+    fn told(&mut self, content: &[u8], context: &mut Context<'_>) -> Verdict {
+        let Some(calls) = context.calls else { return Ok(()) };
+        let content = driftq_core::Content::decode(content).map_err(|error| error.to_string())?;
+        let mut entries = calls.iter().filter_map(Sent::command).filter_map(acts::entry_of);
+        let entry = entries.find(|entry| acts::told_at(entry, self.wall) == content.value);
+        let entry = entry.ok_or("the audit log tells of what nobody asked for")?;
+        context.marks.hit("act told");
+        spend(&mut self.known, entry.as_bytes())
     }
 
     /// Puts a message at the end of its partition.

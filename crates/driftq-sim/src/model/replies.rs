@@ -7,6 +7,7 @@ use super::claims::Ruling;
 use super::messages::partition_for;
 use super::runs::steps_to_forget;
 use super::{Hit, Model, Standing, index};
+use crate::acts;
 use crate::calls::{Ask, Outcome, Sent};
 use driftq_core::{
     Claim, Closing, Command, CreateRun, CreateTopic, Event, IdempotencyKey, LeaseId, Millis, Nack, NewInput,
@@ -184,6 +185,26 @@ impl Model {
     // --- what was done ----------------------------------------------------------------------------------------
 
     fn reply(&self, command: &Command, reply: &Reply, facts: Facts<'_>) -> bool {
+        self.is_told(command, reply, facts) && self.is_done(command, reply, facts)
+    }
+
+    /// Whether an act that changed something stands in the audit log, written in the same turn.
+    fn is_told(&self, command: &Command, reply: &Reply, facts: Facts<'_>) -> bool {
+        let Some(entry) = acts::entry_of(command) else { return true };
+        let has_changed = match reply {
+            Reply::Topic { created, .. } => *created,
+            Reply::RunReplayed { run, replay_seq } => replayed(facts, *run, *replay_seq),
+            Reply::Redriven { to, .. } => facts.iter().any(|(_, record)| {
+                matches!(record, Record::DeadLetterClosed(closed) if closed.how == Closing::Redriven { to: *to })
+            }),
+            _ => true,
+        };
+        let value = acts::told_at(&entry, self.wall);
+        let is_told = facts.iter().any(|(_, record)| acts::value_of(record).as_ref() == Some(&value));
+        is_told || !has_changed
+    }
+
+    fn is_done(&self, command: &Command, reply: &Reply, facts: Facts<'_>) -> bool {
         match (command, reply) {
             (Command::CreateTopic(create), Reply::Topic { partitions, created }) => {
                 let made = facts.iter().any(
@@ -392,7 +413,7 @@ impl Model {
             },
             Command::Redrive(redrive) => self.refuses_redrive(redrive, why),
             Command::Discard(discard) => self.refuses_dead_letter(&discard.dead_letter, why),
-            Command::Lease(_) | Command::GiveBack(_) => false,
+            Command::Lease(_) | Command::GiveBack(_) | Command::Audited(_) => false,
             Command::PatchTopic(_)
             | Command::DeleteTopic(_)
             | Command::SeekGroup(_)
@@ -419,7 +440,8 @@ impl Model {
     }
 
     fn is_full_of_topics(&self, more: usize) -> bool {
-        self.topics.len() + more > usize::try_from(self.limits.topics_max).unwrap_or(usize::MAX)
+        let own = self.topics.values().filter(|topic| topic.name.is_reserved()).count();
+        self.topics.len() - own + more > usize::try_from(self.limits.topics_max).unwrap_or(usize::MAX)
     }
 
     fn refuses_produce(&self, asked: &Produce, why: &Rejection) -> bool {

@@ -4,6 +4,7 @@
 //! connection would.
 
 use super::{Flight, Flying, Landed, Stream, World};
+use crate::acts;
 use crate::calls::{Ask, Looked, Outcome, Sent};
 use crate::plan::Take;
 use driftq_core::State;
@@ -105,6 +106,7 @@ pub(super) fn bodies_of(ask: &Ask) -> Vec<Vec<u8>> {
         Ask::Command(driftq_core::Command::AppendEvents(append)) => {
             append.events.iter().map(|event| event.json.clone()).collect()
         }
+        Ask::Command(command) => acts::entry_of(command).map(String::into_bytes).into_iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -112,7 +114,7 @@ pub(super) fn bodies_of(ask: &Ask) -> Vec<Vec<u8>> {
 fn fly(broker: Broker, ask: Ask, consumer: Option<Consumer>) -> Flying {
     Box::pin(async move {
         match ask {
-            Ask::Command(command) => Landed::Plain(match broker.command(command).await {
+            Ask::Command(command) => Landed::Plain(match acting(broker, &command).command(command).await {
                 Ok(reply) => Outcome::Reply(reply),
                 Err(refusal) => Outcome::Refused(refusal),
             }),
@@ -141,6 +143,14 @@ fn fly(broker: Broker, ask: Ask, consumer: Option<Consumer>) -> Flying {
             }),
         }
     })
+}
+
+/// Operators' acts are told in the audit log.
+fn acting(broker: Broker, command: &driftq_core::Command) -> Broker {
+    match acts::audit_of(command) {
+        Some(entry) => broker.acting(entry),
+        None => broker,
+    }
 }
 
 fn look(state: &State) -> Looked {

@@ -1,6 +1,6 @@
-"""`python -m driftq worker module:worker` runs a worker until SIGTERM.
+"""`python -m driftq`: `worker` runs a worker until SIGTERM, `outbox` sends what a database stored.
 
-The module is imported from the current folder, as with any `python -m`.
+A worker's module is imported from the current folder, as with any `python -m`.
 """
 
 from __future__ import annotations
@@ -14,42 +14,60 @@ import sys
 import threading
 from pathlib import Path
 
+from . import logs
 from ._errors import DriftqError
+from ._outbox_command import add_outbox
 from ._worker import Worker
+
+logger = logging.getLogger("driftq.worker")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parses the arguments, runs the worker, returns the exit code."""
-    asked = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=asked.log_level.upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
-        stream=sys.stderr,
-    )
-    # One line for every request is the broker's business, not the worker's.
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    """Parses the arguments, runs the command, returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    asked = _parser().parse_args(given)
+    logs.configure(level=asked.log_level, format=asked.log_format)
     try:
-        worker = _load(asked.worker)
-        _run(worker, asked.ready_file)
+        return int(asked.run(asked, given))
     except (DriftqError, ImportError, ValueError, TypeError, AttributeError) as error:
-        logging.getLogger("driftq.worker").debug("the worker ended", exc_info=True)
-        sys.stderr.write(f"driftq worker: {error}\n")
+        logger.debug("the command ended", exc_info=True)
+        sys.stderr.write(f"driftq {asked.command}: {error}\n")
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m driftq", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    worker = commands.add_parser("worker", help="run a worker until SIGTERM")
+    worker = commands.add_parser("worker", help="run a worker until SIGTERM", allow_abbrev=False)
+    worker.set_defaults(run=_worker)
     worker.add_argument("worker", help="where it is, as module:name")
     worker.add_argument(
-        "--log-level", default=os.environ.get("DRIFTQ_LOG_LEVEL", "info"), help="default: info"
+        "--reload", action="store_true", help="start anew when a Python file changes (driftq[reload])"
+    )
+    worker.add_argument(
+        "--reload-dir",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="what --reload watches; default: here; may be repeated",
     )
     worker.add_argument(
         "--ready-file", type=Path, help="a file that is there while the worker reads its topics"
     )
+    logs.add_arguments(worker)
+    add_outbox(commands)
     return parser
+
+
+def _worker(asked: argparse.Namespace, given: list[str]) -> int:
+    if asked.reload:
+        from ._reload import run_reloading
+
+        return run_reloading(given, asked.reload_dir or [Path.cwd()])
+    if asked.reload_dir:
+        raise ValueError("--reload-dir says nothing without --reload")
+    _run(_load(asked.worker), asked.ready_file)
+    return 0
 
 
 def _load(place: str) -> Worker:

@@ -2,8 +2,11 @@
 
     DriftqError
     ├── Unreachable            nothing answers at the URL; nothing was sent
+    ├── Untrusted              TLS failed: the certificate is not trusted, or it is no TLS
     ├── ConnectionLost         the request was sent, its outcome is unknown
     ├── UnexpectedAnswer       an answer that is not the broker's
+    ├── RunFailed              raised by `run.result()`; `RunCancelled` is one
+    ├── RunTimeout             raised by `run.result()`: it has not ended yet
     ├── LeaseLost              the message belongs to another worker, or its run was cancelled
     ├── RetryAfter             raised by a handler: try again after so many seconds
     ├── NonRetryable           raised by a handler: never try again
@@ -21,8 +24,11 @@ Whether a repeat can help is `retryable`, never the text of a message.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from ._types import RunInfo
 
 __all__ = [
     "ApiError",
@@ -40,12 +46,16 @@ __all__ = [
     "PermissionDenied",
     "ResourceExhausted",
     "RetryAfter",
+    "RunCancelled",
+    "RunFailed",
+    "RunTimeout",
     "Unauthenticated",
     "Unavailable",
     "UnexpectedAnswer",
     "Unprocessable",
     "Unreachable",
     "UnsupportedMediaType",
+    "Untrusted",
 ]
 
 
@@ -66,6 +76,17 @@ class Unreachable(DriftqError):
         super().__init__(f"nothing answers at {url}, start it with `driftqd -addr {address}`")
 
 
+class Untrusted(DriftqError):
+    """Something answers, but TLS with it failed, and nothing was sent."""
+
+    def __init__(self, url: str, cause: BaseException) -> None:
+        self.url = url
+        super().__init__(
+            f"{url} cannot be trusted: {cause}; name its authority by `ca_cert` or DRIFTQ_CA_CERT, "
+            "or say http:// if it speaks no TLS"
+        )
+
+
 class ConnectionLost(DriftqError):
     """The connection broke before the answer came: the request took effect once or not at all."""
 
@@ -78,6 +99,36 @@ class ConnectionLost(DriftqError):
 
 class UnexpectedAnswer(DriftqError):
     """Something answered, but not as a broker does: mostly a wrong URL or a proxy in between."""
+
+
+class RunFailed(DriftqError):
+    """A run ended without a result; `info` is the run, with its error, steps and replays."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.run_id = info.run_id
+        self.error = info.error
+        super().__init__(self._said())
+
+    def _said(self) -> str:
+        why = f": {self.error.message}" if self.error else ""
+        return f"run {self.run_id} failed after {self.info.attempts} attempts{why}"
+
+
+class RunCancelled(RunFailed):
+    """A run was cancelled before it had a result."""
+
+    def _said(self) -> str:
+        return f"run {self.run_id} was cancelled"
+
+
+class RunTimeout(DriftqError, TimeoutError):
+    """A run has not ended in time; it goes on."""
+
+    def __init__(self, run_id: str, status: str, waited_s: float) -> None:
+        self.run_id = run_id
+        self.status = status
+        super().__init__(f"run {run_id} is {status} after {waited_s:g} s of waiting")
 
 
 class LeaseLost(DriftqError):

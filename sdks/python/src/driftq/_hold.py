@@ -12,7 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from ._async_client import AsyncClient
+from ._async._client import AsyncClient
 from ._errors import DriftqError, FailedPrecondition, InvalidArgument, LeaseLost, NotFound
 from ._retry import Backoff, RetryConfig
 from ._types import Message

@@ -21,8 +21,10 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
+from typing_extensions import TypeVar as TypeVarWithDefault
 
-from ._async_client import AsyncClient
+from . import _tracing as tracing
+from ._async._client import AsyncClient
 from ._errors import NonRetryable
 from ._hold import Hold
 from ._requests import jsonable
@@ -31,6 +33,7 @@ from ._types import ErrorInfo, RunContext
 __all__ = ["Run", "describe"]
 
 InputT = TypeVar("InputT")
+ResourcesT = TypeVarWithDefault("ResourcesT", default=Any)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -40,8 +43,11 @@ MESSAGE_CHARS_MAX = 4_000
 STACK_CHARS_MAX = 8_000
 
 
-class Run(Generic[InputT]):
-    """One attempt at a run, handed to the function under `@worker.workflow`."""
+class Run(Generic[InputT, ResourcesT]):
+    """One attempt at a run, handed to the function under `@worker.workflow`.
+
+    `Run[Doc]`, or with the type of what the worker's lifespan yields, `Run[Doc, Pool]`.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Run(Generic[InputT]):
         context: RunContext,
         workflow: str,
         input: InputT,  # noqa: A002 - the wire's name
+        resources: ResourcesT,
     ) -> None:
         self._client = client
         self._hold = hold
@@ -62,6 +69,7 @@ class Run(Generic[InputT]):
         self._named: set[str] = set()
         self._workflow = workflow
         self._input = input
+        self._resources = resources
 
     @property
     def run_id(self) -> str:
@@ -77,6 +85,11 @@ class Run(Generic[InputT]):
     def input(self) -> InputT:
         """What the run was created (or replayed) with, validated."""
         return self._input
+
+    @property
+    def resources(self) -> ResourcesT:
+        """What the worker's lifespan yielded."""
+        return self._resources
 
     @property
     def attempt(self) -> int:
@@ -115,7 +128,8 @@ class Run(Generic[InputT]):
         try:
             if await self._is_finished(name):
                 return _restore(fn, self._finished[name])
-            return _restore(fn, await self._first_time(name, fn, args, kwargs))
+            with tracing.step(name):
+                return _restore(fn, await self._first_time(name, fn, args, kwargs))
         except BaseException:
             # A workflow may catch this and try the step again.
             self._named.discard(name)
@@ -135,6 +149,7 @@ class Run(Generic[InputT]):
         await self._append({"type": "run.progress", "percent": percent, **said})
 
     async def _append(self, event: Mapping[str, Any]) -> None:
+        event = {**tracing.carrier(), **event}
         lease_id = self._hold.message.lease_id
         await self._hold.insist(
             lambda: self._client.append_events(self.run_id, [event], lease_id=lease_id, repeatable=True)

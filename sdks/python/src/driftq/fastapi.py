@@ -8,30 +8,38 @@ away. The bytes of a timeline are passed on unread.
 # No `from __future__ import annotations` here: FastAPI reads the annotations of nested functions.
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any, Literal, get_args
 
-import anyio
-import httpx2
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import Receive, Send
-from starlette.types import Scope as AsgiScope
 
-from . import _requests as requests
-from ._async_client import AsyncClient
+from ._async._client import AsyncClient
 from ._errors import ApiError, DriftqError, NotFound, PermissionDenied, UnexpectedAnswer
-from ._events import SseBlocks
-from ._hold import AWAY_BACKOFF
+from ._relay import STREAM_HEADERS, relay_events, wants_stream
 from ._requests import UNSET, Call, RunOptions
-from ._types import Cancelled, EventPage, Replayed, RetryPolicy, RunCreated, RunDeadLetter, RunInfo, RunPage
+from ._requests import runs as requests
+from ._types import (
+    Cancelled,
+    EventPage,
+    Replayed,
+    RetryPolicy,
+    RunAttemptPage,
+    RunCreated,
+    RunDeadLetter,
+    RunDiff,
+    RunInfo,
+    RunPage,
+    RunToken,
+)
 
 __all__ = [
     "STREAM_HEADERS",
     "CreateRun",
+    "NewToken",
     "ReplayRun",
     "RouteName",
     "Scope",
@@ -44,15 +52,19 @@ __all__ = [
 
 logger = logging.getLogger("driftq.fastapi")
 
-RouteName = Literal["create", "list", "get", "events", "steps", "dlq", "replay", "cancel"]
-
-#: What keeps proxies and compressing middleware from holding events back.
-STREAM_HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-cache, no-transform",
-    "X-Accel-Buffering": "no",
-}
-
-_AWAY = b": the broker is away, trying again\n\n"
+RouteName = Literal[
+    "create",
+    "list",
+    "get",
+    "events",
+    "steps",
+    "dlq",
+    "replay",
+    "cancel",
+    "attempts",
+    "diff",
+    "token",
+]
 
 
 class Scope(BaseModel):
@@ -216,6 +228,14 @@ async def _passed_on(client: AsyncClient, call: Call[Any]) -> Response:
     return Response(answer.content, status_code=answer.status_code, media_type="application/json")
 
 
+class NewToken(BaseModel):
+    """What `POST /runs/{run_id}/token` takes; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ttl_ms: int | None = Field(default=None, ge=1)
+
+
 class _Routes:
     """One method for each route; they extract, ask the broker, and pass its answer on."""
 
@@ -234,6 +254,9 @@ class _Routes:
             "dlq": ("GET", "/runs/{run_id}/dlq", self.run_dlq, RunDeadLetter),
             "replay": ("POST", "/runs/{run_id}/replay", self.replay_run, Replayed),
             "cancel": ("POST", "/runs/{run_id}/cancel", self.cancel_run, Cancelled),
+            "attempts": ("GET", "/runs/{run_id}/attempts", self.run_attempts, RunAttemptPage),
+            "diff": ("GET", "/runs/{run_id}/diff", self.diff_run, RunDiff),
+            "token": ("POST", "/runs/{run_id}/token", self.create_token, RunToken),
         }
 
     async def create_run(self, request: Request, wanted: CreateRun) -> Response:
@@ -325,6 +348,32 @@ class _Routes:
         await self._authorise(request, run_id)
         return await _passed_on(self._client, requests.cancel_run(run_id))
 
+    async def run_attempts(
+        self,
+        request: Request,
+        run_id: str,
+        cursor: str | None = None,
+        limit: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Response:
+        """Lists the attempts over all replays."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.run_attempts(run_id, limit, cursor))
+
+    async def diff_run(
+        self, request: Request, run_id: str, a: str | None = None, b: str | None = None
+    ) -> Response:
+        """Shows what changed between two attempts."""
+        await self._authorise(request, run_id)
+        return await _passed_on(self._client, requests.diff_run(run_id, a, b))
+
+    async def create_token(
+        self, request: Request, run_id: str, wanted: Annotated[NewToken | None, Body()] = None
+    ) -> Response:
+        """Makes a token that reads this run and nothing else."""
+        await self._authorise(request, run_id)
+        ttl_ms = None if wanted is None else wanted.ttl_ms
+        return await _passed_on(self._client, requests.create_run_token(run_id, ttl_ms))
+
     async def _authorise(self, request: Request, run_id: str) -> None:
         scope = _scope_of(request)
         if scope is None:
@@ -335,131 +384,3 @@ class _Routes:
             raise _absent(run_id) from error
         if run.tenant_id != scope.tenant_id:
             raise _absent(run_id)
-
-
-# -- streams -------------------------------------------------------------------------------------------
-
-
-def wants_stream(request: Request) -> bool:
-    """Whether the caller asked for server-sent events."""
-    return "text/event-stream" in request.headers.get("accept", "")
-
-
-async def relay_events(
-    client: AsyncClient,
-    run_id: str,
-    *,
-    last_event_id: str | None = None,
-    until: str | None = None,
-    client_id: str | None = None,
-    authorise: Callable[[], Awaitable[None]] | None = None,
-    hello: bytes = b"",
-) -> Response:
-    """Passes a run's timeline on, from right after `last_event_id`.
-
-    The broker is asked first, so that a 204, 401 or 404 of its is the answer. While it is away the answer
-    is a 200 with comments; once it is back the stream goes on with the next event. `hello` is sent before
-    all else.
-    """
-    params = {name: value for name, value in (("until", until), ("client_id", client_id)) if value}
-    relay = _Relay(client, run_id, params, last_event_id, authorise)
-    if await relay.open() == "ended":
-        return Response(status_code=204)
-    return _RelayResponse(relay, hello)
-
-
-class _Relay:
-    """One reader's way to the broker: at most one stream, opened again whenever it breaks."""
-
-    def __init__(
-        self,
-        client: AsyncClient,
-        run_id: str,
-        params: Mapping[str, str],
-        last_event_id: str | None,
-        authorise: Callable[[], Awaitable[None]] | None,
-    ) -> None:
-        self._client = client
-        self._run_id = run_id
-        self._params = params
-        self._last_event_id = last_event_id
-        self._authorise = authorise
-        self._upstream: httpx2.Response | None = None
-
-    async def open(self) -> Literal["open", "away", "ended"]:
-        """Opens the stream; raises what the broker (or the scope) refuses."""
-        try:
-            if self._authorise is not None:
-                await self._authorise()
-                self._authorise = None
-            upstream = await self._client._follow_once(self._run_id, self._params, self._last_event_id)
-        except DriftqError as error:
-            if not error.retryable:
-                raise
-            return "away"
-        self._upstream = upstream
-        if upstream.status_code == httpx2.codes.NO_CONTENT:
-            await self.close()
-            return "ended"
-        return "open"
-
-    async def close(self) -> None:
-        """Leaves the broker's stream."""
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            await upstream.aclose()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Whole events, over any number of outages, until the timeline ends or the run is gone."""
-        failures = 0
-        while True:
-            if self._upstream is not None:
-                async for whole in self._whole_blocks(self._upstream):
-                    failures = 0
-                    yield whole
-                await self.close()
-            try:
-                state = await self.open()
-            except (DriftqError, HTTPException) as error:
-                # Too late for a status: the reader's next connection gets it.
-                logger.info("the stream of run %s ends: %s", self._run_id, error)
-                return
-            if state == "ended":
-                return
-            # A stream that opens and breaks before its first event is no better than none.
-            failures += 1
-            if state == "away":
-                yield _AWAY
-            if state == "away" or failures > 1:
-                await anyio.sleep(AWAY_BACKOFF.delay_s(failures))
-
-    async def _whole_blocks(self, upstream: httpx2.Response) -> AsyncIterator[bytes]:
-        blocks = SseBlocks()
-        try:
-            async for chunk in upstream.aiter_raw():
-                for block in blocks.feed(chunk):
-                    self._last_event_id = block.last_event_id or self._last_event_id
-                    yield block.raw
-        except httpx2.TransportError as error:
-            logger.info("the stream of run %s broke: %s", self._run_id, error)
-
-
-class _RelayResponse(StreamingResponse):
-    """Closes the broker's stream however the reader leaves."""
-
-    def __init__(self, relay: _Relay, hello: bytes) -> None:
-        self._relay = relay
-        super().__init__(self._body(hello), media_type="text/event-stream", headers=dict(STREAM_HEADERS))
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._relay.close()
-
-    async def _body(self, hello: bytes) -> AsyncIterator[bytes]:
-        if hello:
-            yield hello
-        async for chunk in self._relay.chunks():
-            yield chunk

@@ -19,8 +19,9 @@ async def test_it_says_that_nothing_answers_and_what_to_start(broker: Driftqd) -
 async def test_topics_are_made_once_and_listed(client: AsyncClient) -> None:
     assert (await client.health()).status == "ok"
     assert (await client.version()).wal_enabled
-    await client.create_topic("orders", partitions=3)
-    await client.create_topic("orders")
+    made = await client.create_topic("orders", partitions=3)
+    assert await client.create_topic("orders") == made
+    assert (made.name, made.partitions) == ("orders", 3)
     assert "orders" in (await client.list_topics()).topics
     with pytest.raises(driftq.InvalidArgument):
         await client.create_topic("orders", partitions=2)
