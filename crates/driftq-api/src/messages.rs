@@ -153,7 +153,7 @@ pub struct Explanation {
     /// Who holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<ExplainedLease>,
-    /// How often the group was handed it.
+    /// How often the group was handed it, as far as that is still known; 0 once it is settled and forgotten.
     pub attempts: u32,
     /// How often it may be handed out; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

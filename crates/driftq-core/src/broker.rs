@@ -11,8 +11,8 @@ use crate::{
     MessageAt, Pending, Position, Record, Rejection, Reply, SkipReason, Skipped, State, WallTime,
 };
 use crate::{
-    audit, closing, dead_letter, group, idempotency, lease, produce, redrive, redrive_job, run, run_replay,
-    settle,
+    audit, closing, dead_letter, group, idempotency, lease, produce, redrive, redrive_job, retry_now, run,
+    run_replay, seek, settle, topic_delete, topic_settings,
 };
 use alloc::vec::Vec;
 
@@ -51,6 +51,11 @@ pub(crate) fn decide_into(draft: &mut Draft<'_>, command: Command) -> Result<Rep
         Command::Audited(audited) => audit::decide_audited(draft, *audited)?,
         Command::StartRedriveJob(start) => redrive_job::decide_start(draft, *start)?,
         Command::ControlRedriveJob(control) => redrive_job::decide_control(draft, control)?,
+        Command::PatchTopic(patch) => topic_settings::decide_patch(draft, *patch)?,
+        Command::DeleteTopic(delete) => topic_delete::decide_delete(draft, delete)?,
+        Command::SeekGroup(seek) => seek::decide_seek(draft, *seek)?,
+        Command::DeleteGroup(delete) => seek::decide_delete(draft, delete)?,
+        Command::RetryNow(ask) => retry_now::decide_retry_now(draft, *ask)?,
     })
 }
 
@@ -160,7 +165,7 @@ fn make_visible(draft: &mut Draft<'_>, max: usize) {
 
 fn forget(draft: &mut Draft<'_>, max: usize, is_open: &dyn Fn(GroupId) -> bool) {
     let state = draft.state;
-    let keys = state.keys.over(state.now, state.limits.key_window, max);
+    let keys = state.keys.over(state.now, state.key_window_longest(), max);
     if keys > 0 {
         draft.push(Record::KeysForgotten(keys));
     }
@@ -215,6 +220,11 @@ pub fn apply(state: &mut State, position: Position, record: &Record) {
         Record::RedriveJobAdvanced(fact) => redrive_job::apply_advanced(state, position, fact),
         Record::RedriveJobChanged(fact) => redrive_job::apply_changed(state, position, fact),
         Record::RedriveEnded(fact) => redrive_job::apply_ended(state, position, *fact),
+        Record::TopicSet(fact) => topic_settings::apply_set(state, position, fact),
+        Record::TopicDeleted(fact) => topic_delete::apply_deleted(state, position, fact),
+        Record::GroupSought(fact) => seek::apply_sought(state, position, fact),
+        Record::GroupDeleted(fact) => group::apply_forgotten(state, fact.group),
+        Record::MadeDue(fact) => retry_now::apply_made_due(state, position, fact),
     }
     state.applied = state.applied.max(position);
 }

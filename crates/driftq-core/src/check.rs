@@ -3,7 +3,8 @@
 //! Promise: a state that passes loses and doubles nothing that it knows of. It costs a walk over everything, so it runs
 //! in tests and in the simulation, after every fact.
 
-use crate::{AUDIT_TOPIC, Pending, State, TopicKind, Tracked};
+use crate::{AUDIT_TOPIC, Pending, RunStatus, State, TopicKind, Tracked};
+use alloc::collections::BTreeMap;
 
 /// A sentence, and whether it holds.
 type Rule = (&'static str, fn(&State) -> bool);
@@ -14,7 +15,7 @@ type Rule = (&'static str, fn(&State) -> bool);
 ///
 /// The sentence.
 pub fn check(state: &State) -> Result<(), &'static str> {
-    let rules: [Rule; 16] = [
+    let rules: [Rule; 21] = [
         ("each topic is found by its name", each_topic_is_found_by_its_name),
         ("each group is found by its topic", each_group_is_found_by_its_topic),
         ("each run is found by its id", each_run_is_found_by_its_id),
@@ -27,6 +28,16 @@ pub fn check(state: &State) -> Result<(), &'static str> {
         ("an ended run holds no lease", an_ended_run_holds_no_lease),
         ("the audit log is one plain order of messages", the_audit_log_is_one_order),
         ("every key is in the order of keys", |state| state.keys.check()),
+        ("a key belongs to a topic that exists", |state| {
+            state.keys.topics().all(|topic| state.topics.contains_key(&topic))
+        }),
+        ("what is visible and unseen is still to come", what_is_visible_and_unseen_is_still_to_come),
+        ("a timer belongs to a topic or group that exists", a_timer_belongs_to_what_exists),
+        ("the figures are those of a count", the_figures_are_those_of_a_count),
+        ("an open run has its commands' topic", |state| {
+            let mut open = state.runs.values().filter(|run| !run.status.is_terminal());
+            open.all(|run| state.topics.contains_key(&run.command.topic))
+        }),
         ("every acked key is in its group's order", every_acked_key_is_in_its_groups_order),
         ("each open dead letter is found by its fingerprint", each_open_dead_letter_is_found),
         ("a bulk redrive waits for what it moved and has not ended", a_job_waits_for_what_it_moved),
@@ -169,4 +180,51 @@ fn a_job_is_active_until_it_is_over(state: &State) -> bool {
     let jobs = &state.jobs;
     jobs.active.iter().all(|no| jobs.all.contains_key(no))
         && jobs.all.values().all(|job| jobs.active.contains(&job.no) != job.status.is_over())
+}
+
+fn what_is_visible_and_unseen_is_still_to_come(state: &State) -> bool {
+    state.groups.values().all(|group| {
+        let Some(topic) = state.topics.get(&group.topic) else { return false };
+        topic.partitions.iter().zip(&group.partitions).all(|(kept, progress)| {
+            let passed = (0..progress.next).filter_map(|index| kept.visible_at(index));
+            let mut passed = passed.filter(|offset| kept.entry(*offset).is_some());
+            passed.all(|offset| progress.is_settled(offset) || progress.is_pending(offset))
+        })
+    })
+}
+
+fn a_timer_belongs_to_what_exists(state: &State) -> bool {
+    let timers = &state.timers;
+    timers.due.keys().chain(timers.deadlines.keys()).all(|(_, at)| state.topics.contains_key(&at.topic))
+        && timers
+            .leases
+            .keys()
+            .chain(timers.retries.keys())
+            .all(|(_, of)| state.groups.contains_key(&of.group))
+        && timers.idle.keys().all(|(_, group)| state.groups.contains_key(group))
+        && state.dlq_topics.iter().all(|topic| state.topics.contains_key(topic))
+}
+
+fn the_figures_are_those_of_a_count(state: &State) -> bool {
+    let mut runs: BTreeMap<RunStatus, u64> = BTreeMap::new();
+    let mut open: BTreeMap<_, u64> = BTreeMap::new();
+    for run in state.runs.values() {
+        *runs.entry(run.status).or_default() += 1;
+        if !run.status.is_terminal() {
+            *open.entry((run.command.topic, run.group.clone())).or_default() += 1;
+        }
+    }
+    let mut windows: BTreeMap<_, u32> = BTreeMap::new();
+    for window in state.topics.values().filter_map(|topic| topic.settings()?.key_window) {
+        *windows.entry(window).or_default() += 1;
+    }
+    let dead: u64 = state.topics.values().map(crate::Topic::open_dead_letters).sum();
+    let notes = state.topics.values().flat_map(|topic| &topic.partitions);
+    let notes = notes.flat_map(|partition| partition.rare().notes.values());
+    let letters = notes.filter(|note| note.dead.is_some()).count();
+    runs == state.tally.runs
+        && open == state.tally.open_runs
+        && windows == state.own_windows
+        && dead == state.dead.open
+        && letters == state.tally.dead_of.len()
 }

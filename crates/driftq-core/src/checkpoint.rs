@@ -213,8 +213,15 @@ impl State {
                 self.adopt_group(*group);
                 parts.into_iter().for_each(|part| self.adopt_part(part));
             }
-            Entity::Run(run) => self.runs.insert(*run),
-            Entity::Ended(no, sealed) => self.runs.adopt_sealed(no, sealed),
+            Entity::Run(run) => {
+                let no = run.no;
+                self.runs.insert(*run);
+                self.recount_run(no, None);
+            }
+            Entity::Ended(no, sealed) => {
+                self.runs.adopt_sealed(no, sealed);
+                self.recount_run(no, None);
+            }
             Entity::Keys(mut keys) => {
                 let parts = Parts::of_keys(&mut keys);
                 self.keys = keys;

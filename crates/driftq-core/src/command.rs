@@ -9,10 +9,10 @@ pub use redrives::*;
 
 use crate::{
     Attempt, AttemptRef, Audited, ErrorInfo, GroupId, GroupName, IdempotencyKey, JobNo, LeaseId, MessageAt,
-    MessageOf, Millis, Offset, OwnerId, PartitionId, Position, ReplaySeq, RetryPolicy, RunId, RunNo,
-    StepName, TenantId, TopicName, WallTime, WorkflowName,
+    MessageOf, Millis, Offset, OwnerId, PartitionId, Position, ReplaySeq, RetryPolicy, Routing, RunId, RunNo,
+    SettingsPatch, StepName, TenantId, TopicId, TopicName, WaitedFor, WallTime, WorkflowName,
 };
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 /// The shortest lease; shorter ones are made this long.
 pub const LEASE_MIN: Millis = Millis(100);
@@ -60,6 +60,120 @@ pub enum Command {
     StartRedriveJob(Box<StartRedriveJob>),
     /// Pauses, resumes or stops a bulk redrive.
     ControlRedriveJob(ControlRedriveJob),
+    /// Changes a topic's settings.
+    PatchTopic(Box<PatchTopic>),
+    /// Deletes a topic.
+    DeleteTopic(DeleteTopic),
+    /// Moves a group to another place.
+    SeekGroup(Box<SeekGroup>),
+    /// Forgets a group.
+    DeleteGroup(DeleteGroup),
+    /// Ends a backoff or a delay.
+    RetryNow(Box<RetryNow>),
+}
+
+/// See [`Command::PatchTopic`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatchTopic {
+    /// Which.
+    pub topic: TopicName,
+    /// What changes.
+    pub settings: SettingsPatch,
+    /// Who asks.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// See [`Command::DeleteTopic`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteTopic {
+    /// Which.
+    pub topic: TopicName,
+    /// Who asks.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// See [`Command::SeekGroup`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeekGroup {
+    /// Its topic.
+    pub topic: TopicName,
+    /// Which.
+    pub group: GroupName,
+    /// Where it reads on.
+    pub to: SeekTo,
+    /// Who asks.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Where a group reads on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeekTo {
+    /// At the oldest message kept, in every partition.
+    Earliest,
+    /// Behind the newest message, in every partition; delayed messages are left to come.
+    Latest,
+    /// At an offset of one partition.
+    Offset {
+        /// The partition.
+        partition: PartitionId,
+        /// The first offset that comes again.
+        offset: Offset,
+    },
+    /// At an offset each, which somebody looked up in this incarnation of the topic.
+    Places {
+        /// The incarnation.
+        topic: TopicId,
+        /// The partitions, and the first offsets that come again.
+        places: Vec<(PartitionId, Offset)>,
+    },
+}
+
+/// See [`Command::DeleteGroup`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteGroup {
+    /// Its topic.
+    pub topic: TopicName,
+    /// Which.
+    pub group: GroupName,
+    /// Who asks.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// See [`Command::RetryNow`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryNow {
+    /// What.
+    pub target: MessageTarget,
+    /// Who asks.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A message that is asked about, by its place or by its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageTarget {
+    /// By its place.
+    Message {
+        /// Its topic.
+        topic: TopicName,
+        /// The group that is asked about.
+        group: Option<GroupName>,
+        /// Its partition.
+        partition: PartitionId,
+        /// Its offset.
+        offset: Offset,
+    },
+    /// A run's command, in the run's group.
+    Run(RunId),
 }
 
 /// See [`Command::CreateTopic`].
@@ -69,6 +183,20 @@ pub struct CreateTopic {
     pub name: TopicName,
     /// How many partitions; `None` takes what is there, or 1.
     pub partitions: Option<u32>,
+    /// What it is told, if it is made now.
+    pub settings: Option<Box<SettingsPatch>>,
+    /// Who asks.
+    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl CreateTopic {
+    /// Asks for a topic with nothing of its own.
+    #[must_use]
+    pub fn plain(name: TopicName, partitions: Option<u32>) -> Self {
+        Self { name, partitions, settings: None, actor: None, reason: None }
+    }
 }
 
 /// See [`Command::Produce`].
@@ -431,6 +559,31 @@ pub enum Reply {
         /// Whether an idempotency key found an earlier one.
         duplicate: bool,
     },
+    /// The topic's settings are these.
+    TopicPatched {
+        /// Which.
+        topic: TopicId,
+    },
+    /// The topic is gone.
+    TopicDeleted,
+    /// The group reads on there.
+    Sought {
+        /// The partitions that were moved, and the first offset that comes again in each.
+        partitions: Vec<(PartitionId, Offset)>,
+    },
+    /// The group is gone.
+    GroupDeleted,
+    /// The message is due.
+    MadeDue {
+        /// Which.
+        at: MessageAt,
+        /// Its topic's name.
+        topic: TopicName,
+        /// The group whose wait ended; `None` when it ended for all.
+        group: Option<GroupName>,
+        /// What it waited for.
+        was: WaitedFor,
+    },
 }
 
 /// Where a produced message is.
@@ -463,6 +616,8 @@ pub struct Delivery {
     pub history: Vec<AttemptRef>,
     /// The run it moves, if any.
     pub run: Option<Box<RunContext>>,
+    /// The mark that its topic gives it.
+    pub routing: Option<Arc<Routing>>,
 }
 
 /// What a worker is told of its run.
@@ -612,6 +767,94 @@ pub enum Rejection {
     /// The caller may not use such names, or not for others.
     #[error("{0} is outside of what this token may use; leave it out, or choose one that it may")]
     OutOfScope(&'static str),
+    /// The dead letter's original is deleted, and no topic has its name now.
+    #[error("topic {0:?} is deleted; create it again, or name a target_topic")]
+    OriginalDeleted(String),
+    /// The topic of a run's commands is deleted.
+    #[error("the topic of run {0:?}'s commands is deleted; start a new run")]
+    CommandsDeleted(String),
+    /// The topic is a run's timeline.
+    #[error("topic {topic:?} is the timeline of run {run_id:?} and is kept as long as the run")]
+    TimelineInUse {
+        /// The topic.
+        topic: String,
+        /// The run.
+        run_id: String,
+    },
+    /// Runs whose commands are in the topic have not ended.
+    #[error(
+        "topic {topic:?} holds the commands of {count} open runs; wait for their end or cancel them first"
+    )]
+    OpenRuns {
+        /// The topic.
+        topic: String,
+        /// How many.
+        count: u64,
+    },
+    /// Deliveries to the group move runs that have not ended.
+    #[error("group {group:?} moves {count} open runs; wait for their end or cancel them first")]
+    GroupMovesRuns {
+        /// The group.
+        group: String,
+        /// How many runs.
+        count: u64,
+    },
+    /// The partition does not reach from there.
+    #[error(
+        "offset {asked} is out of range; partition {partition} holds {first} to {next}, where {next} is its end"
+    )]
+    OffsetOutOfRange {
+        /// What was asked for.
+        asked: Offset,
+        /// The partition.
+        partition: PartitionId,
+        /// The oldest offset kept.
+        first: Offset,
+        /// The offset the next message gets.
+        next: Offset,
+    },
+    /// More delayed messages than one fact can list lie before the end.
+    #[error(
+        "delayed messages split what is stored into more than {0} stretches; seek to an offset of each partition instead"
+    )]
+    TooManyDelayed(usize),
+    /// No such message.
+    #[error("no message there")]
+    UnknownMessage,
+    /// A group is needed to say what is meant.
+    #[error("the message is not delayed; name the group whose backoff is to end")]
+    GroupNeeded,
+    /// Several groups read the topic.
+    #[error("several groups read the topic; say which one with group: {0}")]
+    GroupUnclear(String),
+    /// Somebody holds the message.
+    #[error(
+        "the message is leased by {owner:?} until {until} (epoch milliseconds); wait for its answer or the lease's end"
+    )]
+    LeasedBy {
+        /// Who.
+        owner: String,
+        /// Until when.
+        until: WallTime,
+    },
+    /// The group is done with the message.
+    #[error("the group is done with the message; seek back to have it again")]
+    SettledAlready,
+    /// The message was given up.
+    #[error(
+        "the message is a dead letter: {topic}, partition {partition}, offset {offset}; redrive it there"
+    )]
+    DeadLetteredTo {
+        /// The dead letter's topic.
+        topic: String,
+        /// Its partition.
+        partition: PartitionId,
+        /// Its offset.
+        offset: Offset,
+    },
+    /// A routing mark needs a label.
+    #[error("routing needs a label")]
+    RoutingWithoutLabel,
     /// A run's dead letter takes no edits.
     #[error("this dead letter belongs to a run; change its input with POST /v1/runs/{{id}}/replay")]
     RunDeadLetter,

@@ -4,9 +4,11 @@
 //! facets (topic, group, tenant, reason), not the number of its dead letters; entering and leaving cost a logarithm.
 
 use crate::{
-    DeadLetterReason, DeadLetterState, Fingerprint, GroupName, MessageAt, State, TenantId, TopicId, WallTime,
+    DeadLetterReason, DeadLetterState, Fingerprint, GroupName, MessageAt, PartitionId, State, TenantId,
+    TopicId, WallTime,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 /// What dead letters of one kind may differ in, so that a filter picks whole sets of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +68,20 @@ impl State {
     pub(crate) fn unindex_dead_letter(&mut self, at: MessageAt) {
         if let Some((fingerprint, facet, wall)) = self.filed(at) {
             self.dead.remove(fingerprint, &facet, (wall, at));
+        }
+    }
+
+    /// Lets all dead letters of a topic go, before it is gone itself.
+    pub(crate) fn unindex_topic(&mut self, id: TopicId) {
+        let Some(topic) = self.topics.get(&id).filter(|topic| topic.name.is_dead_letters()) else { return };
+        let partitions =
+            topic.partitions.iter().zip(0..).map(|(partition, index)| (PartitionId(index), partition));
+        let open = partitions.flat_map(|(partition, kept)| {
+            kept.open_dead_letters().map(move |offset| MessageAt { topic: id, partition, offset })
+        });
+        let open: Vec<_> = open.collect();
+        for at in open {
+            self.unindex_dead_letter(at);
         }
     }
 

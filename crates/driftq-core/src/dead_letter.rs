@@ -149,6 +149,7 @@ pub(crate) fn apply_dead_lettered(state: &mut State, position: Position, fact: &
     };
     topic.append(fact.at, appended);
     state.index_dead_letter(fact.at);
+    state.tally.dead_of.insert((fact.original, fact.at), ());
 }
 
 pub(crate) fn apply_marked(state: &mut State, position: Position, fact: DeadLetterMarked) {

@@ -64,13 +64,35 @@ impl<T: Clone> Digests<T> {
         self.ring.push_back(Used { digest, at, value });
     }
 
+    /// The newest use of a key, to be corrected.
+    pub(crate) fn find_mut(&mut self, digest: &KeyDigest) -> Option<&mut Used<T>> {
+        let number = self.number_of(digest)?;
+        self.ring.get_mut(usize::try_from(number.wrapping_sub(self.first)).ok()?)
+    }
+
     pub(crate) fn forget_oldest(&mut self, count: u32) {
         for _ in 0..count {
-            let Some(oldest) = self.ring.pop_front() else { return };
-            // A key used again has a newer entry, which stays.
-            self.index.remove(&(head(&oldest.digest), self.first));
-            self.first = self.first.wrapping_add(1);
+            if self.pop_oldest().is_none() {
+                return;
+            }
         }
+    }
+
+    /// Takes the oldest use out.
+    pub(crate) fn pop_oldest(&mut self) -> Option<Used<T>> {
+        let oldest = self.ring.pop_front()?;
+        // A key used again has a newer entry, which stays.
+        self.index.remove(&(head(&oldest.digest), self.first));
+        self.first = self.first.wrapping_add(1);
+        Some(oldest)
+    }
+
+    /// Keeps only some uses, in their order.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Used<T>) -> bool) {
+        let before = core::mem::take(self);
+        before.ring.iter().filter(|used| keep(used)).for_each(|used| {
+            self.push(used.digest, used.at, used.value.clone());
+        });
     }
 
     /// The same uses without their index, for a checkpoint.

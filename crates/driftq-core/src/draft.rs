@@ -161,7 +161,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn group_start(partition: &crate::Partition, start: Start) -> GroupStart {
+pub(crate) fn group_start(partition: &crate::Partition, start: Start) -> GroupStart {
     match start {
         Start::Earliest => GroupStart { next: 0, floor: partition.first, bytes: 0, settled: Vec::new() },
         Start::Latest => {

@@ -3,11 +3,11 @@
 //! Promise: a group remembers by facts alone, and is forgotten when nobody used it for long and nothing of it is open.
 //! Acking 7 before 5 never loses 5 (see [`Progress`]).
 
-use crate::idempotency::ConsumedKeys;
+use crate::idempotency::{AckedAt, ConsumedKeys};
 pub use crate::progress::Progress;
 use crate::{
-    Attempt, AttemptRef, GroupCreated, GroupId, GroupName, Instant, LeaseId, MessageOf, Millis, Offset,
-    OwnerId, PartitionId, Position, State, TopicId, TopicKind,
+    Attempt, AttemptRef, GroupCreated, GroupId, GroupName, Instant, KeyDigest, LeaseId, MessageOf, Millis,
+    Offset, OwnerId, PartitionId, Position, State, TopicId, TopicKind,
 };
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub struct Group {
     /// The partition whose turn it is.
     pub(crate) turn: u32,
     pub(crate) consumed: ConsumedKeys,
+    /// Leases up to this serial were given out before it was made.
+    pub(crate) born: u64,
 }
 
 /// A message that was delivered and is not settled.
@@ -99,6 +101,13 @@ impl Group {
         self.partitions.iter().map(Progress::weight).sum::<usize>() + self.consumed.len()
     }
 
+    /// The message by which this group acked a key, while that counts: it ends when the group moves back behind it.
+    pub(crate) fn acked_by(&self, key: &KeyDigest, state: &State) -> Option<AckedAt> {
+        let acked = self.consumed.find(key, state.now, state.limits.consumed_key_window)?;
+        let progress = self.progress(acked.partition)?;
+        progress.is_settled(acked.offset).then_some(acked)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.partitions.iter().all(Progress::is_idle)
     }
@@ -117,7 +126,8 @@ impl Group {
 
 pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupCreated) {
     state.ids.group = state.ids.group.max(fact.group.next());
-    if state.groups.contains_key(&fact.group) {
+    // Without its topic it was deleted together with it, as the log goes on to tell.
+    if state.groups.contains_key(&fact.group) || !state.topics.contains_key(&fact.topic) {
         return;
     }
     let partitions = fact.starts.iter().map(Progress::starting).collect();
@@ -132,6 +142,7 @@ pub(crate) fn apply_created(state: &mut State, position: Position, fact: &GroupC
         ever_acked: false,
         turn: 0,
         consumed: ConsumedKeys::default(),
+        born: state.ids.lease,
     };
     state.adopt_group(group);
 }

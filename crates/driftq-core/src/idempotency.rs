@@ -9,11 +9,14 @@ use crate::{
     IdempotencyKey, Instant, JobNo, KeyMark, MessageAt, Millis, Offset, PartitionId, Position, RunNo, State,
     TopicId,
 };
-use alloc::boxed::Box;
+use alloc::{boxed::Box, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 /// How much older than its window a key gets before the timer drops it; keeps a steady stream from making a record a key.
 const SLACK: Millis = Millis(1_000);
+
+/// The fingerprint of a key that no window keeps.
+const WINDOWLESS: u64 = u64::MAX;
 
 /// A digest of tenant, scope and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,8 +36,8 @@ pub(crate) enum Scope {
 pub(crate) enum KeyHit {
     /// A message.
     Message(MessageAt),
-    /// A run.
-    Run(RunNo),
+    /// A run, and the topic of its commands.
+    Run(RunNo, TopicId),
     /// A bulk redrive.
     RedriveJob(JobNo),
 }
@@ -55,7 +58,8 @@ impl From<KeyHit> for Hit {
     fn from(hit: KeyHit) -> Self {
         match hit {
             KeyHit::Message(at) => Self { topic: at.topic, partition: at.partition, number: at.offset.0 },
-            KeyHit::Run(run) => Self { topic: RUN, partition: PartitionId(0), number: run.0 },
+            // A run has no partition: the topic of its commands stands there.
+            KeyHit::Run(run, topic) => Self { topic: RUN, partition: PartitionId(topic.0), number: run.0 },
             KeyHit::RedriveJob(job) => Self { topic: JOB, partition: PartitionId(0), number: job.0 },
         }
     }
@@ -64,13 +68,20 @@ impl From<KeyHit> for Hit {
 impl From<Hit> for KeyHit {
     fn from(hit: Hit) -> Self {
         if hit.topic == RUN {
-            Self::Run(RunNo(hit.number))
+            Self::Run(RunNo(hit.number), TopicId(hit.partition.0))
         } else if hit.topic == JOB {
             Self::RedriveJob(JobNo(hit.number))
         } else {
             let offset = Offset(hit.number);
             Self::Message(MessageAt { topic: hit.topic, partition: hit.partition, offset })
         }
+    }
+}
+
+impl Hit {
+    /// The topic whose end is the end of this key; a bulk redrive's key has none, its stand-in is [`JOB`].
+    fn topic(self) -> TopicId {
+        if self.topic == RUN { TopicId(self.partition.0) } else { self.topic }
     }
 }
 
@@ -86,6 +97,9 @@ pub(crate) struct KeyEntry {
 pub struct KeyWindow {
     pub(crate) applied: Position,
     pub(crate) uses: Digests<KeyEntry>,
+    /// How many uses each topic has.
+    #[serde(skip)]
+    by_topic: BTreeMap<TopicId, u32>,
 }
 
 impl KeyWindow {
@@ -115,11 +129,50 @@ impl KeyWindow {
 
     pub(crate) fn remember(&mut self, mark: &KeyMark, at: Instant, hit: KeyHit) {
         let entry = KeyEntry { fingerprint: mark.fingerprint, hit: hit.into() };
+        *self.by_topic.entry(entry.hit.topic()).or_default() += 1;
         self.uses.push(mark.digest, at, entry);
     }
 
     pub(crate) fn forget_oldest(&mut self, count: u32) {
-        self.uses.forget_oldest(count);
+        for _ in 0..count {
+            let Some(oldest) = self.uses.pop_oldest() else { return };
+            let topic = oldest.value.hit.topic();
+            let Some(left) = self.by_topic.get_mut(&topic) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                self.by_topic.remove(&topic);
+            }
+        }
+    }
+
+    /// Forgets the keys of a topic that is deleted.
+    pub(crate) fn forget_topic(&mut self, topic: TopicId, position: Position) {
+        if self.applied >= position {
+            return;
+        }
+        self.applied = position;
+        if self.by_topic.remove(&topic).is_some() {
+            self.uses.retain(|used| used.value.hit.topic() != topic);
+        }
+    }
+
+    /// The topics that keys belong to.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = TopicId> {
+        self.by_topic.keys().copied().filter(|topic| *topic != JOB)
+    }
+
+    /// Takes all uses out.
+    pub(crate) fn take_uses(&mut self) -> Ring<Used<KeyEntry>> {
+        self.by_topic.clear();
+        self.uses.take_uses()
+    }
+
+    /// Takes uses in, behind those before.
+    pub(crate) fn adopt(&mut self, uses: &Ring<Used<KeyEntry>>) {
+        for used in uses.iter() {
+            *self.by_topic.entry(used.value.hit.topic()).or_default() += 1;
+        }
+        self.uses.adopt(uses);
     }
 
     /// When the timer has to look at it again.
@@ -138,29 +191,39 @@ impl KeyWindow {
 
     /// The same window without its index, for a checkpoint.
     pub(crate) fn unindexed(&self) -> Self {
-        Self { applied: self.applied, uses: self.uses.unindexed() }
+        Self { applied: self.applied, uses: self.uses.unindexed(), by_topic: BTreeMap::new() }
     }
 
     pub(crate) fn check(&self) -> bool {
-        self.uses.check()
+        let counted: usize = self.by_topic.values().map(|count| usize::try_from(*count).unwrap_or(0)).sum();
+        self.uses.check() && counted == self.uses.len()
     }
+}
+
+/// The message by which a group acked a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AckedAt {
+    pub(crate) partition: PartitionId,
+    pub(crate) offset: Offset,
 }
 
 /// Keys a group is done with, newest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ConsumedKeys(Option<Box<Digests<()>>>);
+pub(crate) struct ConsumedKeys(Option<Box<Digests<AckedAt>>>);
 
 impl ConsumedKeys {
-    pub(crate) fn contains(&self, digest: &KeyDigest, now: Instant, window: Millis) -> bool {
-        let used = self.0.as_ref().and_then(|uses| uses.find(digest));
-        used.is_some_and(|used| used.at.after(window) > now)
+    /// The message by which a key was acked, while that counts.
+    pub(crate) fn find(&self, digest: &KeyDigest, now: Instant, window: Millis) -> Option<AckedAt> {
+        let used = self.0.as_ref().and_then(|uses| uses.find(digest))?;
+        (used.at.after(window) > now).then_some(used.value)
     }
 
-    pub(crate) fn remember(&mut self, digest: KeyDigest, at: Instant) {
+    pub(crate) fn remember(&mut self, digest: KeyDigest, at: Instant, place: AckedAt) {
         let uses = self.0.get_or_insert_default();
         // Two messages with one key that are acked at one instant are one use of it.
-        if uses.find(&digest).map(|used| used.at) != Some(at) {
-            uses.push(digest, at, ());
+        match uses.find_mut(&digest) {
+            Some(used) if used.at == at => used.value = place,
+            Some(_) | None => uses.push(digest, at, place),
         }
     }
 
@@ -183,12 +246,12 @@ impl ConsumedKeys {
     }
 
     /// Takes all uses out.
-    pub(crate) fn take_uses(&mut self) -> Ring<Used<()>> {
+    pub(crate) fn take_uses(&mut self) -> Ring<Used<AckedAt>> {
         self.0.as_mut().map(|uses| uses.take_uses()).unwrap_or_default()
     }
 
     /// Takes uses in, behind those before.
-    pub(crate) fn adopt(&mut self, uses: &Ring<Used<()>>) {
+    pub(crate) fn adopt(&mut self, uses: &Ring<Used<AckedAt>>) {
         self.0.get_or_insert_default().adopt(uses);
     }
 
@@ -219,13 +282,18 @@ pub(crate) fn mark(key: &IdempotencyKey, scope: Scope) -> KeyMark {
     let fingerprint = key.fingerprint.as_deref().map_or(0, |text| {
         let mut head = [0; 8];
         head.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..8]);
-        u64::from_le_bytes(head).max(1)
+        u64::from_le_bytes(head).clamp(1, WINDOWLESS - 1)
     });
     KeyMark { digest: KeyDigest(digest), fingerprint }
 }
 
+/// The mark of a key on a topic whose window is off: only groups look at it.
+pub(crate) fn windowless(key: &IdempotencyKey, scope: Scope) -> KeyMark {
+    KeyMark { fingerprint: WINDOWLESS, ..mark(key, scope) }
+}
+
 pub(crate) fn apply_key(state: &mut State, position: Position, key: Option<&KeyMark>, hit: KeyHit) {
-    let Some(mark) = key else { return };
+    let Some(mark) = key.filter(|mark| mark.fingerprint != WINDOWLESS) else { return };
     let now = state.now;
     if state.keys.applied < position {
         state.keys.applied = position;

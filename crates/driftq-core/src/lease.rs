@@ -88,10 +88,10 @@ pub(crate) fn decide_lease(draft: &mut Draft<'_>, ask: &LeaseMessages) -> Result
 }
 
 /// A group's view of one partition.
-struct Place<'a> {
-    topic: &'a Topic,
-    group: &'a Group,
-    partition: PartitionId,
+pub(crate) struct Place<'a> {
+    pub(crate) topic: &'a Topic,
+    pub(crate) group: &'a Group,
+    pub(crate) partition: PartitionId,
 }
 
 impl Place<'_> {
@@ -175,13 +175,17 @@ impl Place<'_> {
     }
 
     /// Why this group need not see a message.
-    fn skip_reason(&self, state: &State, partition: &Partition, offset: Offset) -> Option<SkipReason> {
+    pub(crate) fn skip_reason(
+        &self,
+        state: &State,
+        partition: &Partition,
+        offset: Offset,
+    ) -> Option<SkipReason> {
         let note = partition.note(offset);
         if note.is_some_and(|note| note.expired) {
             return Some(SkipReason::DeadlinePassed);
         }
-        let acked = |key| self.group.consumed.contains(&key, state.now, state.limits.consumed_key_window);
-        if partition.key(offset).is_some_and(acked) {
+        if partition.key(offset).is_some_and(|key| self.group.acked_by(&key, state).is_some()) {
             return Some(SkipReason::KeyAcked);
         }
         let only = note.and_then(|note| note.only_group.as_ref());
@@ -240,6 +244,7 @@ impl Place<'_> {
             position: entry.position,
             history: candidate.history,
             run: run.map(|run| Box::new(run_context(&run, attempt))),
+            routing: state.effective(self.topic).routing.cloned(),
         }
     }
 
@@ -248,7 +253,7 @@ impl Place<'_> {
     }
 }
 
-fn is_about_to_expire(state: &State, note: Option<&Note>) -> bool {
+pub(crate) fn is_about_to_expire(state: &State, note: Option<&Note>) -> bool {
     note.is_some_and(|note| !note.expired && note.deadline.is_some_and(|deadline| deadline <= state.wall))
 }
 

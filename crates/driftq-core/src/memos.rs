@@ -85,6 +85,20 @@ impl Memos {
         }
     }
 
+    /// Whether it is still remembered that an ack settled a message.
+    pub(crate) fn is_ack(&self, offset: Offset) -> bool {
+        let memo = self.find(offset).and_then(|place| self.ring.get(place));
+        memo.is_some_and(|memo| memo.how() == SettledBy::Ack)
+    }
+
+    /// The memos of some messages, in their order.
+    pub(crate) fn only(&self, keep: impl Fn(Offset) -> bool) -> Self {
+        let kept = self.ring.iter().filter(|memo| keep(memo.offset())).copied().collect();
+        let mut only = Self::default();
+        only.adopt(&kept);
+        only
+    }
+
     /// Takes all memos out; the number of the first stays.
     pub(crate) fn take_all(&mut self) -> Ring<Memo> {
         self.index = PackedSet::new();

@@ -135,6 +135,12 @@ impl TopicName {
         Self(format!("{DLQ_PREFIX}{}", self.0).into())
     }
 
+    /// The topic whose dead letters this one holds.
+    #[must_use]
+    pub fn original(&self) -> Self {
+        Self(self.0.strip_prefix(DLQ_PREFIX).unwrap_or(&self.0).into())
+    }
+
     /// `runs.events.<id>`, a run's timeline.
     #[must_use]
     pub fn timeline(run: &RunId) -> Self {

@@ -254,6 +254,27 @@ impl Partition {
         self.visible.at(index)
     }
 
+    /// The first place of the visible sequence from which on all visible offsets not below this one are met.
+    pub(crate) fn visible_from(&self, offset: Offset) -> u64 {
+        self.visible.from(offset)
+    }
+
+    /// The place of the visible sequence at which this offset is met; `None` while it is delayed.
+    #[must_use]
+    pub fn visible_index(&self, offset: Offset) -> Option<u64> {
+        self.visible.index_of(offset)
+    }
+
+    /// Bytes of the messages below an offset, and of those that are not kept any more.
+    pub(crate) fn bytes_below(&self, offset: Offset) -> u64 {
+        let below = usize::try_from(offset.0.saturating_sub(self.first.0)).unwrap_or(usize::MAX);
+        let behind: u64 = match &self.entries {
+            Entries::Plain(entries) => entries.iter().skip(below).map(|entry| u64::from(entry.bytes)).sum(),
+            Entries::Coded(entries) => entries.iter().skip(below).map(|entry| u64::from(entry.bytes)).sum(),
+        };
+        self.bytes.saturating_sub(behind)
+    }
+
     pub(crate) fn make_visible(&mut self, offset: Offset) {
         self.visible.push(offset);
     }

@@ -4,7 +4,7 @@
 //! what it was, with what is derived from them.
 
 use crate::digests::Used;
-use crate::idempotency::KeyEntry;
+use crate::idempotency::{AckedAt, KeyEntry};
 use crate::memos::Memo;
 use crate::packed::Packed;
 use crate::pending::Slot;
@@ -25,7 +25,7 @@ pub struct Part(Kind);
 enum Kind {
     Topic(TopicId, PartitionId, OfPartition),
     Group(GroupId, PartitionId, OfProgress),
-    Consumed(GroupId, Ring<Used<()>>),
+    Consumed(GroupId, Ring<Used<AckedAt>>),
     Keys(Ring<Used<KeyEntry>>),
 }
 
@@ -139,7 +139,7 @@ impl Parts {
 
     /// Takes the keys out of their window.
     pub(crate) fn of_keys(keys: &mut crate::KeyWindow) -> Self {
-        let part = Part(Kind::Keys(keys.uses.take_uses()));
+        let part = Part(Kind::Keys(keys.take_uses()));
         Self(Some(part).filter(|part| part.len() > 0).into_iter().collect())
     }
 
@@ -199,7 +199,7 @@ impl State {
                     found.consumed.adopt(&uses);
                 }
             }
-            Kind::Keys(uses) => self.keys.uses.adopt(&uses),
+            Kind::Keys(uses) => self.keys.adopt(&uses),
         }
     }
 
@@ -217,6 +217,11 @@ impl State {
                 deadlines.for_each(|deadline| {
                     self.timers.deadlines.insert(deadline, ());
                 });
+                for (offset, note) in notes.iter() {
+                    if let Some(dead) = &note.dead {
+                        self.tally.dead_of.insert((dead.original, at(offset)), ());
+                    }
+                }
             }
             OfPartition::Entries(_)
             | OfPartition::Spans(_)

@@ -7,10 +7,11 @@ use crate::audit::{AUDIT_TOPIC, admit_name};
 use crate::draft::Draft;
 use crate::idempotency::{self, KeyHit, Scope};
 use crate::topic::Appended;
+use crate::topic_settings;
 use crate::{
-    Attempt, Body, CreateTopic, Due, Event, EventAppended, Group, KeyMark, MessageAppended, MessageAt,
-    Millis, Note, PartitionId, Position, Produce, Produced, Record, Rejection, Reply, RunOf, State, Topic,
-    TopicCreated, TopicId, TopicKind, TopicName, WallTime,
+    Attempt, Body, CreateTopic, Due, Effective, Event, EventAppended, Group, KeyMark, MessageAppended,
+    MessageAt, Millis, Note, PartitionId, Position, Produce, Produced, Record, Rejection, Reply, RunOf,
+    State, Topic, TopicCreated, TopicId, TopicKind, TopicName, WallTime,
 };
 use alloc::{boxed::Box, string::ToString, vec::Vec};
 
@@ -46,8 +47,14 @@ pub(crate) fn decide_create_topic(draft: &mut Draft<'_>, create: &CreateTopic) -
         return Err(Rejection::TooManyPartitions { asked: partitions, max: limits.partitions_max });
     }
     admit_topics(draft.state, 1)?;
+    let none = crate::TopicSettings::default();
+    let settings = create.settings.as_ref().map_or(Ok(none.clone()), |patch| patch.over(&none))?;
     let kind = if create.name.is_dead_letters() { TopicKind::DeadLetters } else { TopicKind::Plain };
-    draft.ensure_topic(&create.name, partitions, kind);
+    let (topic, _) = draft.ensure_topic(&create.name, partitions, kind);
+    if settings != none {
+        let (actor, reason) = (create.actor.clone(), create.reason.clone());
+        draft.push(topic_settings::set(topic, settings, draft.state.now, actor, reason));
+    }
     Ok(Reply::Topic { partitions, created: true })
 }
 
@@ -79,11 +86,16 @@ fn produce_one(draft: &mut Draft<'_>, produce: Produce) -> Result<Produced, Reje
         None => produce.topic.clone(),
     };
     let (topic, count) = known_topic(draft, &stored_in)?;
+    let effective = match state.topics.get(&topic) {
+        Some(found) => state.effective(found),
+        None => state.effective_when_made(stored_in.as_str()),
+    };
+    let window = effective.key_window;
     let partition = chosen_partition(&produce, &stored_in, count)?;
     let key = match &produce.idempotency {
-        Some(key) if state.limits.key_window.0 > 0 => {
+        Some(key) if window.0 > 0 => {
             let mark = idempotency::mark(key, Scope::Produce(topic));
-            if let Some(KeyHit::Message(at)) = find_key(draft, &mark)? {
+            if let Some(KeyHit::Message(at)) = find_key(draft, &mark, window)? {
                 return Ok(Produced { at, stored_in, duplicate: true });
             }
             // A repeat of what was stored in time is answered alike, so the key comes first.
@@ -92,15 +104,15 @@ fn produce_one(draft: &mut Draft<'_>, produce: Produce) -> Result<Produced, Reje
             Some(mark)
         }
         // The window is off, but a group still settles a key that it acked before.
-        Some(key) => Some(idempotency::mark(key, Scope::Produce(topic))),
+        Some(key) => Some(idempotency::windowless(key, Scope::Produce(topic))),
         None => None,
     };
     admit_deadline(state, &produce)?;
     if let Some(found) = state.topics.get(&topic) {
-        admit_bytes(state, found, partition)?;
+        admit_bytes(state, found, partition, &effective)?;
     }
     let at = draft.next_message(topic, partition);
-    if let Some(mark) = key {
+    if let Some(mark) = key.filter(|_| window.0 > 0) {
         draft.keys.insert(mark.digest, (mark.fingerprint, at));
     }
     let run = state.topics.get(&topic).and_then(|topic| match topic.kind {
@@ -112,7 +124,10 @@ fn produce_one(draft: &mut Draft<'_>, produce: Produce) -> Result<Produced, Reje
             let of = RunOf { run: run.no, replay_seq: run.replay_seq };
             push_produced_event(draft, at, of, run.attempt, key, produce)?;
         }
-        None => push_message(draft, at, key, produce),
+        None => {
+            let policy = produce.policy.or(effective.policy);
+            push_message(draft, at, key, Produce { policy, ..produce });
+        }
     }
     Ok(Produced { at, stored_in, duplicate: false })
 }
@@ -173,10 +188,13 @@ pub(crate) fn due_at(due: Due, wall: WallTime) -> Option<WallTime> {
 }
 
 /// What this key found, in the window or earlier in this transition.
-pub(crate) fn find_key(draft: &Draft<'_>, mark: &KeyMark) -> Result<Option<KeyHit>, Rejection> {
+pub(crate) fn find_key(
+    draft: &Draft<'_>,
+    mark: &KeyMark,
+    window: Millis,
+) -> Result<Option<KeyHit>, Rejection> {
     let state = draft.state;
     let drafted = draft.keys.get(&mark.digest).map(|(fingerprint, at)| (*fingerprint, KeyHit::Message(*at)));
-    let window = state.limits.key_window;
     let kept = state.keys.find(&mark.digest, state.now, window);
     let Some((fingerprint, hit)) = drafted.or(kept) else { return Ok(None) };
     if fingerprint != 0 && mark.fingerprint != 0 && fingerprint != mark.fingerprint {
@@ -223,8 +241,12 @@ fn admit_deadline(state: &State, produce: &Produce) -> Result<(), Rejection> {
 }
 
 /// Refuses when live groups have left too much of the partition unsettled.
-fn admit_bytes(state: &State, topic: &Topic, partition: PartitionId) -> Result<(), Rejection> {
-    let limits = &state.limits;
+fn admit_bytes(
+    state: &State,
+    topic: &Topic,
+    partition: PartitionId,
+    limits: &Effective<'_>,
+) -> Result<(), Rejection> {
     if limits.partition_messages_max.is_none() && limits.partition_bytes_max.is_none() {
         return Ok(());
     }

@@ -8,8 +8,8 @@ use crate::memos::{Memos, SettledBy};
 use crate::packed::Packed;
 use crate::parts::OfProgress;
 use crate::pending::Pendings;
-use crate::{Claim, GroupStart, Instant, LeaseId, Millis, Offset, OwnerId, Pending};
-use alloc::boxed::Box;
+use crate::{Claim, GroupStart, Instant, LeaseId, Millis, Offset, OwnerId, Pending, SoughtPlace};
+use alloc::{boxed::Box, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// A group's progress in one partition.
@@ -34,10 +34,12 @@ struct Busy {
     above: u64,
     pendings: Pendings,
     memos: Memos,
+    /// Messages below may have been delivered before the group was moved.
+    seen: Offset,
 }
 
 static NOTHING: Busy =
-    Busy { ranges: Packed::new(), above: 0, pendings: Pendings::new(), memos: Memos::new() };
+    Busy { ranges: Packed::new(), above: 0, pendings: Pendings::new(), memos: Memos::new(), seen: Offset(0) };
 
 impl PartialEq for Progress {
     fn eq(&self, other: &Self) -> bool {
@@ -186,6 +188,41 @@ impl Progress {
         } else {
             busy.ranges.insert(start, end);
         }
+    }
+
+    /// Messages below may have been delivered before the group was moved.
+    pub(crate) fn seen(&self) -> Offset {
+        self.busy().seen
+    }
+
+    /// How many messages were delivered and are not settled.
+    #[must_use]
+    pub fn pending_count(&self) -> u64 {
+        self.busy().pendings.len() as u64
+    }
+
+    /// Whether it is still remembered that an ack settled a message.
+    pub(crate) fn is_ack_remembered(&self, offset: Offset) -> bool {
+        self.busy().memos.is_ack(offset)
+    }
+
+    /// Moves to another place; answers what was pending, which is over.
+    pub(crate) fn move_to(&mut self, place: &SoughtPlace) -> Vec<(Offset, Pending)> {
+        let before = core::mem::take(self);
+        let pending = before.pending().collect();
+        let start = GroupStart {
+            next: place.next,
+            floor: place.floor,
+            bytes: place.bytes,
+            settled: place.settled.clone(),
+        };
+        *self = Self::starting(&start);
+        let seen = before.seen().max(place.seen);
+        // A repeated ack of what stays settled is still answered alike.
+        let memos = before.busy().memos.only(|offset| self.is_settled(offset));
+        let busy = self.busy_mut();
+        (busy.seen, busy.memos) = (seen, memos);
+        pending
     }
 
     /// Entries of its lists.

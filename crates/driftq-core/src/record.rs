@@ -77,6 +77,16 @@ pub enum Record {
     RedriveJobChanged(Box<RedriveJobChanged>),
     /// What a bulk redrive moved has ended.
     RedriveEnded(RedriveEnded),
+    /// A topic's own settings are these from now on.
+    TopicSet(Box<crate::TopicSet>),
+    /// A topic was deleted, with all that was in it.
+    TopicDeleted(Box<crate::TopicDeleted>),
+    /// A group was moved to another place.
+    GroupSought(Box<crate::GroupSought>),
+    /// A group was deleted.
+    GroupDeleted(Box<crate::GroupDeleted>),
+    /// A backoff or a delay was ended by somebody.
+    MadeDue(Box<crate::MadeDue>),
 }
 
 /// See [`Record::Started`].
@@ -166,7 +176,7 @@ pub struct MessageAppended {
 pub struct KeyMark {
     /// Digest of scope and key.
     pub digest: KeyDigest,
-    /// Digest of the explicit fingerprint, 0 without one.
+    /// Digest of the explicit fingerprint, 0 without one; `u64::MAX` when no window keeps the key.
     pub fingerprint: u64,
 }
 

@@ -11,8 +11,8 @@ use crate::idempotency::{self, KeyHit, Scope};
 use crate::produce::{find_key, make_room_for_key, partition_of};
 use crate::run_replay::decide_replay;
 use crate::{
-    Body, Closing, DLQ_PREFIX, DeadLetterState, KeyMark, MessageAppended, MessageAt, NewInput, PartitionId,
-    Record, Redrive, Rejection, ReplayRun, Reply, State, Topic, TopicKind, TopicName, Tracked,
+    Body, Closing, DeadLetterState, KeyMark, MessageAppended, MessageAt, NewInput, PartitionId, Record,
+    Redrive, Rejection, ReplayRun, Reply, State, Topic, TopicKind, TopicName, Tracked,
 };
 use alloc::{
     boxed::Box,
@@ -25,12 +25,12 @@ pub(crate) fn decide_redrive(draft: &mut Draft<'_>, redrive: Redrive) -> Result<
     let (at, dead) = find(state, &redrive.dead_letter)?;
     let key = redrive.idempotency.as_ref().map(|key| idempotency::mark(key, Scope::Redrive(at)));
     if let Some(mark) = &key {
-        match (find_key(draft, mark)?, &dead.closed) {
+        match (find_key(draft, mark, state.limits.key_window)?, &dead.closed) {
             (Some(KeyHit::Message(to)), _) => return Ok(Reply::Redriven { to, topic: name_of(draft, to) }),
-            (Some(KeyHit::Run(run)), Some(Closing::Replayed { replay_seq })) => {
+            (Some(KeyHit::Run(run, _)), Some(Closing::Replayed { replay_seq })) => {
                 return Ok(Reply::RunReplayed { run, replay_seq: *replay_seq });
             }
-            (Some(KeyHit::Run(_) | KeyHit::RedriveJob(_)), _) | (None, _) => {}
+            (Some(KeyHit::Run(_, _) | KeyHit::RedriveJob(_)), _) | (None, _) => {}
         }
     }
     let as_it_is = redrive.value.is_none() && redrive.target_topic.is_none();
@@ -80,8 +80,10 @@ pub(crate) fn draft_redrive(
         };
         return decide_replay(draft, replay, way.key, because);
     }
-    let (target, partition) = target_of(state, at, dead, way.target.as_ref())?;
-    let is_elsewhere = way.target.is_some() && target.id != dead.original.topic;
+    let dlq = state.topics.get(&at.topic).expect("the dead letter was found there");
+    let original = dlq.name.original();
+    let (target, partition) = target_of(state, &original, dead, way.target.as_ref())?;
+    let is_elsewhere = target.name != original;
     admit_name(&target.name)?;
     if matches!(target.kind, TopicKind::Timeline(_)) {
         return Err(Rejection::NotOnTimeline("a redrive"));
@@ -90,7 +92,6 @@ pub(crate) fn draft_redrive(
         make_room_for_key(draft);
     }
     let to = draft.next_message(target.id, partition);
-    let dlq = state.topics.get(&at.topic).expect("the dead letter was found there");
     let entry = dlq
         .partition(at.partition)
         .and_then(|p| p.entry(at.offset))
@@ -122,30 +123,24 @@ pub(crate) fn draft_redrive(
     Ok(Reply::Redriven { to, topic: target.name.clone() })
 }
 
-/// Where a dead letter goes: back to its partition, or where its key belongs in another topic.
+/// Where a dead letter goes: back to its partition, or where its key belongs in another topic. A deleted original has
+/// its name's heir for a successor.
 fn target_of<'a>(
     state: &'a State,
-    at: MessageAt,
+    original: &TopicName,
     dead: &DeadLetterState,
-    elsewhere: Option<&(TopicName, String)>,
+    wanted: Option<&(TopicName, String)>,
 ) -> Result<(&'a Topic, PartitionId), Rejection> {
-    let back = |topic: &'a Topic| (topic, PartitionId(dead.original.partition.0 % topic.partition_count()));
-    if let Some((name, key)) = elsewhere {
+    if let Some((name, key)) = wanted.filter(|(name, _)| name != original) {
         let topic = state.topic(name).ok_or_else(|| Rejection::UnknownTopic(name.as_str().to_string()))?;
-        let is_original = topic.id == dead.original.topic;
-        return Ok(if is_original {
-            back(topic)
-        } else {
-            (topic, partition_of(key, topic.partition_count()))
-        });
+        return Ok((topic, partition_of(key, topic.partition_count())));
     }
-    match state.topics.get(&dead.original.topic) {
-        Some(topic) => Ok(back(topic)),
-        None => {
-            let name = state.topics.get(&at.topic).map_or("", |dlq| dlq.name.as_str());
-            Err(Rejection::UnknownTopic(name.strip_prefix(DLQ_PREFIX).unwrap_or(name).to_string()))
-        }
-    }
+    let gone = || match wanted {
+        Some((name, _)) => Rejection::UnknownTopic(name.as_str().to_string()),
+        None => Rejection::OriginalDeleted(original.as_str().to_string()),
+    };
+    let topic = state.topic(original).ok_or_else(gone)?;
+    Ok((topic, PartitionId(dead.original.partition.0 % topic.partition_count())))
 }
 
 fn name_of(draft: &Draft<'_>, at: MessageAt) -> TopicName {

@@ -348,7 +348,7 @@ pub(crate) fn decide_start(draft: &mut Draft<'_>, start: StartRedriveJob) -> Res
     let state = draft.state;
     let key = start.idempotency.as_ref().map(|key| idempotency::mark(key, idempotency::Scope::RedriveJob));
     if let Some(mark) = &key
-        && let Some(KeyHit::RedriveJob(job)) = find_key(draft, mark)?
+        && let Some(KeyHit::RedriveJob(job)) = find_key(draft, mark, state.limits.key_window)?
     {
         return Ok(Reply::RedriveJob { job, duplicate: true });
     }
@@ -528,4 +528,24 @@ pub(crate) fn apply_ended(state: &mut State, position: Position, fact: RedriveEn
     };
     *count += 1;
     state.jobs.tracked.remove(&fact.tracked);
+}
+
+/// Stops waiting for messages that nobody will settle any more, because what they lay in is gone or was passed by.
+/// `is_gone` has to follow from the fact alone: the state around it may be newer.
+pub(crate) fn withdraw(state: &mut State, position: Position, is_gone: impl Fn(MessageAt) -> bool) {
+    let gone = state.jobs.tracked.iter().filter(|(tracked, _)| match tracked {
+        Tracked::Message(at) => is_gone(*at),
+        Tracked::Run(_) => false,
+    });
+    let gone: Vec<_> = gone.map(|(tracked, job)| (*tracked, *job)).collect();
+    let mut counts: BTreeMap<JobNo, u64> = BTreeMap::new();
+    for (tracked, job) in gone {
+        state.jobs.tracked.remove(&tracked);
+        *counts.entry(job).or_default() += 1;
+    }
+    for (job, count) in counts {
+        if let Some(job) = state.job_effect(job, position) {
+            job.withdrawn += count;
+        }
+    }
 }

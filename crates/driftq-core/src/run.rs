@@ -173,7 +173,7 @@ pub(crate) fn decide_create(draft: &mut Draft<'_>, create: CreateRun) -> Result<
         idempotency::mark(key, Scope::Run(topic))
     });
     if let Some(mark) = &mark
-        && let Some(KeyHit::Run(run)) = find_key(draft, mark)?
+        && let Some(KeyHit::Run(run, _)) = find_key(draft, mark, state.limits.key_window)?
     {
         return Ok(Reply::RunCreated { run, duplicate: true });
     }
@@ -341,7 +341,7 @@ pub(crate) fn decide_cancel(draft: &mut Draft<'_>, cancel: CancelRun) -> Result<
 
 pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &RunCreated) {
     state.ids.run = state.ids.run.max(fact.run.next());
-    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run));
+    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.run, fact.topic));
     // A topic of that name that was there before becomes the timeline now.
     if let Some(topic) = state.topic_effect(fact.timeline, position) {
         topic.become_timeline(fact.run);
@@ -378,6 +378,7 @@ pub(crate) fn apply_run_created(state: &mut State, position: Position, fact: &Ru
         replays: alloc::vec![first],
         dead_letters: Vec::new(),
     });
+    state.recount_run(fact.run, None);
 }
 
 pub(crate) fn apply_step(state: &mut State, position: Position, fact: &StepStored) {
@@ -410,11 +411,15 @@ pub(crate) fn apply_event(state: &mut State, position: Position, fact: &EventApp
         | Event::Succeeded { .. }
         | Event::Cancelled { .. } => {}
     }
+    let before = state.runs.get(&fact.of.run).map(|run| run.status);
     let Some(run) = state.runs.effect(fact.of.run, position) else { return };
     move_by(run, position, fact);
-    if run.status.is_terminal() {
+    let is_over = run.status.is_terminal();
+    let timeline = run.timeline;
+    state.recount_run(fact.of.run, before);
+    if is_over {
         // Little is expected of it now, and there are many.
-        let timeline = state.topics.get_mut(&run.timeline).and_then(|topic| topic.partitions.first_mut());
+        let timeline = state.topics.get_mut(&timeline).and_then(|topic| topic.partitions.first_mut());
         timeline.into_iter().for_each(crate::Partition::shrink);
         state.runs.seal(fact.of.run);
     }

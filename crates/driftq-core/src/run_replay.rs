@@ -30,6 +30,9 @@ pub(crate) fn decide_replay(
     if matches!(&replay.input, NewInput::Patched { of, .. } if *of != run.input) {
         return Err(Rejection::InputChanged);
     }
+    if !state.topics.contains_key(&run.command.topic) {
+        return Err(Rejection::CommandsDeleted(run.id.as_str().to_string()));
+    }
     let forget = forgotten_steps(&run, &replay)?;
     let (input, changed) = match replay.input {
         NewInput::Same => (None, Vec::new()),
@@ -113,7 +116,8 @@ fn close_dead_letters(draft: &mut Draft<'_>, run: &Run, of: RunOf, mut because: 
 }
 
 pub(crate) fn apply_replayed(state: &mut State, position: Position, fact: &RunReplayed) {
-    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.of.run));
+    idempotency::apply_key(state, position, fact.key.as_ref(), KeyHit::Run(fact.of.run, fact.command.topic));
+    let before = state.runs.get(&fact.of.run).map(|run| run.status);
     let Some(run) = state.runs.effect(fact.of.run, position) else { return };
     run.replay_seq = fact.of.replay_seq;
     run.attempt = Attempt(0);
@@ -134,4 +138,5 @@ pub(crate) fn apply_replayed(state: &mut State, position: Position, fact: &RunRe
         started_at: None,
         ended_at: None,
     });
+    state.recount_run(fact.of.run, before);
 }

@@ -6,8 +6,8 @@
 
 use crate::names::DLQ_PREFIX;
 use crate::{
-    CancelRun, Claim, Command, CreateRun, DeadLetterAt, MessageAt, Produce, RedriveJob, Rejection, Run,
-    RunId, RunNo, State, TenantId, Topic, TopicKind, TopicName,
+    CancelRun, Claim, Command, CreateRun, DeadLetterAt, MessageAt, MessageTarget, Produce, RedriveJob,
+    Rejection, Run, RunId, RunNo, State, TenantId, Topic, TopicKind, TopicName,
 };
 use alloc::{string::String, string::ToString, vec::Vec};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,11 @@ impl Scope {
         let is_own = self.tenant.as_ref().is_none_or(|tenant| run.tenant.as_ref() == Some(tenant));
         let is_named = match &self.run {
             Some(only) => *only == run.no,
-            None => state.topics.get(&run.command.topic).is_some_and(|topic| self.sees_name(&topic.name)),
+            None => {
+                let commands = state.topics.get(&run.command.topic);
+                // Of a deleted topic nobody knows the name: only who sees all names sees what came from it.
+                commands.map_or(self.prefixes.is_none(), |topic| self.sees_name(&topic.name))
+            }
         };
         is_own && is_named
     }
@@ -128,6 +132,11 @@ impl Scope {
                 let is_seen = state.redrive_job(control.job).is_some_and(|job| self.sees_job(job));
                 if is_seen { Ok(()) } else { Err(Rejection::UnknownJob(control.job)) }
             }
+            Command::PatchTopic(patch) => self.admit_topic(state, &patch.topic),
+            Command::DeleteTopic(delete) => self.admit_topic(state, &delete.topic),
+            Command::SeekGroup(seek) => self.admit_topic(state, &seek.topic),
+            Command::DeleteGroup(delete) => self.admit_topic(state, &delete.topic),
+            Command::RetryNow(ask) => self.admit_message(state, &ask.target),
             Command::Audited(audited) => audited.act.as_ref().map_or(Ok(()), |act| self.admit(state, act)),
             // The writer's own: for groups that were opened within the scope.
             Command::Lease(_) | Command::GiveBack(_) => Ok(()),
@@ -140,6 +149,18 @@ impl Scope {
             None => self.sees_name(name),
         };
         if is_seen { Ok(()) } else { Err(Rejection::UnknownTopic(name.as_str().to_string())) }
+    }
+
+    /// Refuses to speak of a message that is out of scope.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] that there is no such topic or run.
+    pub fn admit_message(&self, state: &State, target: &MessageTarget) -> Result<(), Rejection> {
+        match target {
+            MessageTarget::Message { topic, .. } => self.admit_topic(state, topic),
+            MessageTarget::Run(run_id) => self.admit_run(state, run_id),
+        }
     }
 
     fn admit_claim(&self, state: &State, claim: &Claim) -> Result<(), Rejection> {

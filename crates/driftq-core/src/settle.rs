@@ -6,6 +6,7 @@
 use crate::dead_letter::{GivenUp, draft_dead_letter, remember_attempt};
 use crate::draft::Draft;
 use crate::group::{Standing, message_of};
+use crate::idempotency::AckedAt;
 use crate::lease::{clamped, live_run, take_lease};
 use crate::memos::SettledBy;
 use crate::retry::brake_after;
@@ -26,10 +27,13 @@ struct Found<'a> {
 
 fn find<'a>(state: &'a State, claim: &Claim) -> Result<Found<'a>, Rejection> {
     let name = || claim.topic.as_str().to_string();
-    let topic = state.topic(&claim.topic).ok_or_else(|| Rejection::UnknownTopic(name()))?;
+    // Whoever shows a lease was handed the message, by a topic or a group that is deleted now.
+    let gone = |unknown| if was_given_out(state, claim) { Rejection::NotOwner } else { unknown };
+    let topic = state.topic(&claim.topic).ok_or_else(|| gone(Rejection::UnknownTopic(name())))?;
     let group = topic.group(&claim.group).and_then(|id| state.groups.get(&id));
-    let group = group
-        .ok_or_else(|| Rejection::UnknownGroup { topic: name(), group: claim.group.as_str().to_string() })?;
+    let group = group.ok_or_else(|| {
+        gone(Rejection::UnknownGroup { topic: name(), group: claim.group.as_str().to_string() })
+    })?;
     let progress = group.progress(claim.partition).ok_or_else(|| Rejection::PartitionOutOfRange {
         topic: name(),
         asked: u64::from(claim.partition.0),
@@ -37,6 +41,13 @@ fn find<'a>(state: &'a State, claim: &Claim) -> Result<Found<'a>, Rejection> {
     })?;
     let of = message_of(group.id, claim.partition, claim.offset);
     Ok(Found { topic, group, of, standing: progress.standing(claim.offset) })
+}
+
+/// Whether a claim shows a lease that this broker has given out at some time.
+fn was_given_out(state: &State, claim: &Claim) -> bool {
+    claim
+        .lease
+        .is_some_and(|lease| lease.epoch <= state.epoch && (1..=state.ids.lease).contains(&lease.serial))
 }
 
 impl Found<'_> {
@@ -53,8 +64,16 @@ impl Found<'_> {
                 Ok(lease.clone())
             }
             Standing::Leased(_) | Standing::Settled | Standing::Waiting(_) => Err(self.lost(state)),
+            // It was, before the group was moved or made anew.
+            Standing::Unseen if self.was_seen(claim) => Err(Rejection::NotOwner),
             Standing::Unseen => Err(Rejection::NeverDelivered),
         }
+    }
+
+    fn was_seen(&self, claim: &Claim) -> bool {
+        let is_older = |lease: crate::LeaseId| (1..=self.group.born).contains(&lease.serial);
+        claim.lease.is_some_and(is_older)
+            || self.group.progress(claim.partition).is_some_and(|progress| claim.offset < progress.seen())
     }
 
     fn is_expired(&self, state: &State) -> bool {
@@ -266,7 +285,8 @@ pub(crate) fn apply_acked(state: &mut State, position: Position, fact: &Acked) {
     group.used_at = fact.at;
     group.consumed.forget_oldest(fact.forget_keys);
     if let Some(key) = fact.key {
-        group.consumed.remember(key, fact.at);
+        let place = AckedAt { partition: fact.of.partition, offset: fact.of.offset };
+        group.consumed.remember(key, fact.at, place);
     }
     let Some(progress) = group.progress_mut(fact.of.partition) else { return };
     let lease = take_lease(progress, fact.of.offset).expect("an ack is decided for a live lease");

@@ -4,14 +4,17 @@
 //! record that changed it, so a fact that is applied again, or to an entity that is gone, does nothing.
 
 use crate::dead_index::DeadIndex;
-use crate::packed::Packed;
+use crate::packed::{Packed, PackedSet};
 use crate::redrive_job::Jobs;
 use crate::timers::Timers;
 use crate::{
-    Group, GroupId, GroupName, Instant, KeyWindow, MessageOf, Millis, PartitionId, Position, Run, RunId,
-    RunNo, Runs, Table, Topic, TopicId, TopicKind, TopicName, WallTime,
+    Group, GroupId, GroupName, Instant, KeyWindow, MessageAt, MessageOf, Millis, PartitionId, Patterns,
+    Position, Run, RunId, RunNo, RunStatus, Runs, Table, Topic, TopicId, TopicKind, TopicName, WallTime,
 };
-use alloc::{borrow::Cow, collections::BTreeSet};
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// The broker's state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +43,10 @@ pub struct State {
     pub(crate) jobs: Jobs,
     pub(crate) timers: Timers,
     pub(crate) ids: Ids,
+    pub(crate) patterns: Patterns,
+    /// How many topics have each produce window of their own.
+    pub(crate) own_windows: BTreeMap<Millis, u32>,
+    pub(crate) tally: Tally,
 }
 
 /// The next ordinals.
@@ -105,7 +112,23 @@ impl Default for Limits {
     }
 }
 
+/// Figures that are kept up with every fact, so that reading them costs nothing; all derived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) runs: BTreeMap<RunStatus, u64>,
+    /// Runs that have not ended, by the topic of their commands and the group that moves them.
+    pub(crate) open_runs: BTreeMap<(TopicId, GroupName), u64>,
+    /// Each message that failed, and its dead letter.
+    pub(crate) dead_of: PackedSet<(MessageAt, MessageAt)>,
+}
+
 impl State {
+    /// The same state with these patterns; to be said before anything is taken in.
+    #[must_use]
+    pub fn with_patterns(self, patterns: Patterns) -> Self {
+        Self { patterns, ..self }
+    }
+
     /// An empty state with these bounds.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -156,7 +179,7 @@ impl State {
         let lease = self.timers.leases.first().map(|((at, _), ())| *at);
         let retry = self.timers.retries.range((past.next(), least)..).next().map(|((at, _), ())| *at);
         let idle = self.timers.idle.first().map(|((at, _), ())| *at);
-        let key = self.keys.next_expiry(self.limits.key_window);
+        let key = self.keys.next_expiry(self.key_window_longest());
         [lease, retry, idle, key].into_iter().flatten().min()
     }
 
@@ -196,13 +219,82 @@ impl State {
     }
 
     /// Takes a topic in that has no lists yet.
-    pub(crate) fn adopt_topic(&mut self, topic: Topic) {
-        let (id, is_dead_letters) = (topic.id, topic.name.is_dead_letters());
+    pub(crate) fn adopt_topic(&mut self, mut topic: Topic) {
+        topic.pattern = self.patterns.number_of(topic.name.as_str());
+        self.count_window(topic.settings(), true);
+        if topic.name.is_dead_letters() {
+            self.dlq_topics.insert(topic.id);
+        }
         self.topic_names.insert(topic.name.clone(), topic.id);
         self.topics.insert(topic.id, topic);
-        if is_dead_letters {
-            self.dlq_topics.insert(id);
+    }
+
+    /// Lets a topic go, with its groups and all that is derived from it.
+    pub(crate) fn drop_topic(&mut self, id: TopicId) {
+        self.unindex_topic(id);
+        let Some(topic) = self.topics.remove(&id) else { return };
+        for (_, group) in topic.groups() {
+            if let Some(group) = self.groups.remove(&group) {
+                self.timers.drop_group(&group);
+            }
         }
+        self.timers.drop_topic(&topic);
+        for (partition, index) in topic.partitions.iter().zip(0..) {
+            for (offset, note) in partition.rare().notes.iter() {
+                let at = MessageAt { topic: id, partition: PartitionId(index), offset: *offset };
+                if let Some(dead) = &note.dead {
+                    self.tally.dead_of.remove(&(dead.original, at));
+                }
+            }
+        }
+        self.dlq_topics.remove(&id);
+        self.count_window(topic.settings(), false);
+        if self.topic_names.get(&topic.name) == Some(&id) {
+            self.topic_names.remove(&topic.name);
+        }
+    }
+
+    /// Counts a run as it stands now instead of as it stood.
+    pub(crate) fn recount_run(&mut self, no: RunNo, before: Option<RunStatus>) {
+        let Some(run) = self.runs.get(&no) else { return };
+        if before == Some(run.status) {
+            return;
+        }
+        let open = || (run.command.topic, run.group.clone());
+        if let Some(before) = before {
+            count_down(&mut self.tally.runs, &before);
+            if !before.is_terminal() {
+                count_down(&mut self.tally.open_runs, &open());
+            }
+        }
+        *self.tally.runs.entry(run.status).or_default() += 1;
+        if !run.status.is_terminal() {
+            *self.tally.open_runs.entry(open()).or_default() += 1;
+        }
+    }
+
+    /// Open runs whose commands are in this topic.
+    pub(crate) fn open_runs_of(&self, topic: TopicId) -> u64 {
+        self.tally.open_runs.iter().filter(|((id, _), _)| *id == topic).map(|(_, count)| count).sum()
+    }
+
+    /// Open runs that deliveries from this topic to this group move.
+    pub(crate) fn open_runs_moved_by(&self, topic: TopicId, group: &GroupName) -> u64 {
+        self.tally.open_runs.get(&(topic, group.clone())).copied().unwrap_or(0)
+    }
+
+    /// Where a message of this group's went when it was given up: the newest dead letter.
+    #[must_use]
+    pub fn dead_letter_of(
+        &self,
+        original: MessageAt,
+        group: Option<&GroupName>,
+    ) -> Option<(MessageAt, &crate::DeadLetterState)> {
+        let least = MessageAt { topic: TopicId(0), partition: PartitionId(0), offset: crate::Offset(0) };
+        let all = self.tally.dead_of.range((original, least)..);
+        let all = all.map(|(pair, ())| pair).take_while(|(of, _)| *of == original);
+        let found = all.filter_map(|(_, at)| Some((*at, self.dead_letter(*at)?)));
+        found.filter(|(_, dead)| dead.group.is_none() || dead.group.as_ref() == group).last()
     }
 
     /// Takes a group in that has no lists yet.
@@ -221,6 +313,14 @@ impl State {
         self.timers.idle.remove(&(found.armed, group));
         found.armed = from.after(wait);
         self.timers.idle.insert((found.armed, group), ());
+    }
+}
+
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, u64>, key: &K) {
+    let Some(count) = counts.get_mut(key) else { return };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(key);
     }
 }
 

@@ -4,7 +4,10 @@
 //! moment cost the logarithm of what waits. Core time drives leases and retries, the wall clock delays and deadlines.
 
 use crate::packed::PackedSet;
-use crate::{Group, GroupId, Instant, MessageAt, MessageOf, Offset, PartitionId, Pending, WallTime};
+use crate::{Group, GroupId, Instant, MessageAt, MessageOf, Offset, PartitionId, Pending, Topic, WallTime};
+
+/// From this part of all delays on, a topic's are dropped in one walk over all.
+const WALK_SHARE: usize = 16;
 
 /// All timers of a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,29 @@ impl Timers {
             }
         }
         self.idle.remove(&(group.armed, group.id));
+    }
+
+    /// Forgets a topic's delays and deadlines: one by one, or in one walk when they are many of all.
+    pub(crate) fn drop_topic(&mut self, topic: &Topic) {
+        let at = |index, offset| MessageAt { topic: topic.id, partition: PartitionId(index), offset };
+        let delays: usize = topic.partitions.iter().map(|partition| partition.rare().delayed.len()).sum();
+        let is_walk = delays > self.due.len() / WALK_SHARE;
+        if is_walk {
+            let left = self.due.keys().filter(|(_, at)| at.topic != topic.id);
+            self.due = left.map(|due| (*due, ())).collect();
+        }
+        for (partition, index) in topic.partitions.iter().zip(0..) {
+            if !is_walk {
+                for (offset, due) in partition.rare().delayed.iter() {
+                    self.due.remove(&(*due, at(index, *offset)));
+                }
+            }
+            for (offset, note) in partition.rare().notes.iter() {
+                if let Some(deadline) = note.deadline {
+                    self.deadlines.remove(&(deadline, at(index, *offset)));
+                }
+            }
+        }
     }
 
     pub(crate) fn drop_pending(&mut self, of: MessageOf, pending: &Pending) {

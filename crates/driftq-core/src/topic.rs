@@ -36,9 +36,14 @@ pub struct Topic {
     pub applied: Position,
     /// Its partitions.
     pub partitions: SmallVec<[Partition; 1]>,
+    /// What it was told itself.
+    pub(crate) settings: Option<Box<crate::TopicSettings>>,
     traits: Option<Box<AllTraits>>,
     #[serde(skip)]
     pub(crate) groups: GroupNames,
+    /// The number of the first pattern of the configuration that fits its name.
+    #[serde(skip)]
+    pub(crate) pattern: Option<u16>,
 }
 
 /// A topic's groups, in the order of their names: few at most, and none for most timelines.
@@ -69,7 +74,19 @@ impl Topic {
         applied: Position,
     ) -> Self {
         let partitions = (0..partitions).map(|_| Partition::new(kind)).collect();
-        Self { id, name, kind, applied, partitions, traits: None, groups: GroupNames::default() }
+        let groups = GroupNames::default();
+        Self { id, name, kind, applied, partitions, settings: None, traits: None, groups, pattern: None }
+    }
+
+    /// What it was told itself.
+    #[must_use]
+    pub fn settings(&self) -> Option<&crate::TopicSettings> {
+        self.settings.as_deref()
+    }
+
+    /// How many dead letters wait for somebody.
+    pub(crate) fn open_dead_letters(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.rare().open_dead.len() as u64).sum()
     }
 
     /// Lets a topic without a message be a run's timeline from now on.

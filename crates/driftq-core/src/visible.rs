@@ -43,6 +43,20 @@ impl Visible {
         }
     }
 
+    /// The first place from which on all offsets not below this one are met.
+    pub(crate) fn from(&self, offset: Offset) -> u64 {
+        let Some(spans) = &self.spans else { return offset.0.min(self.end) };
+        let found = spans.iter().find(|span| span.offset + span.len > offset.0);
+        found.map_or(self.end, |span| span.index + offset.0.saturating_sub(span.offset))
+    }
+
+    /// The place at which this offset is met.
+    pub(crate) fn index_of(&self, offset: Offset) -> Option<u64> {
+        let Some(spans) = &self.spans else { return Some(offset.0).filter(|index| *index < self.end) };
+        let found = spans.iter().find(|span| (span.offset..span.offset + span.len).contains(&offset.0))?;
+        Some(found.index + (offset.0 - found.offset))
+    }
+
     pub(crate) fn at(&self, index: u64) -> Option<Offset> {
         if index >= self.end {
             return None;

@@ -135,7 +135,12 @@ pub(crate) fn holds_body(record: &Record) -> bool {
         | Record::RedriveJobStarted(_)
         | Record::RedriveJobAdvanced(_)
         | Record::RedriveJobChanged(_)
-        | Record::RedriveEnded(_) => false,
+        | Record::RedriveEnded(_)
+        | Record::TopicSet(_)
+        | Record::TopicDeleted(_)
+        | Record::GroupSought(_)
+        | Record::GroupDeleted(_)
+        | Record::MadeDue(_) => false,
     }
 }
 

@@ -7,9 +7,10 @@ use crate::inbox::{Inbox, Status};
 use crate::{Bodies, Refusal};
 use driftq_core::{
     Ack, AppendEvents, AuditEntry, Audited, CancelRun, Command, ControlRedriveJob, CreateRun, CreateTopic,
-    Delivery, Discard, Entry, Extend, GroupName, Held, JobNo, MessageOf, Millis, Nack, OpenGroup, OwnerId,
-    Position, Produce, Produced, Redrive, ReplayRun, ReplaySeq, Reply, Run, RunId, RunNo, RunStatus, Scope,
-    Start, StartRedriveJob, State, StoreStep, TenantId, TopicId, TopicName, WallTime,
+    DeleteGroup, DeleteTopic, Delivery, Discard, Entry, Extend, GroupId, GroupName, Held, JobNo, MessageOf,
+    Millis, Nack, Offset, OpenGroup, OwnerId, PartitionId, PatchTopic, Position, Produce, Produced, Redrive,
+    ReplayRun, ReplaySeq, Reply, RetryNow, Run, RunId, RunNo, RunStatus, Scope, SeekGroup, Start,
+    StartRedriveJob, State, StoreStep, TenantId, TopicId, TopicName, WallTime,
 };
 use futures_channel::oneshot;
 use std::collections::VecDeque;
@@ -28,7 +29,16 @@ pub struct Broker {
 pub(crate) type Respond<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// Runs on the writer's thread and looks at the state; what it returns runs once what was seen is durable.
-pub(crate) type Look = Box<dyn FnOnce(&State) -> Box<dyn FnOnce() + Send> + Send>;
+pub(crate) type Look = Box<dyn FnOnce(&State, &dyn Readers) -> Box<dyn FnOnce() + Send> + Send>;
+
+/// Who is connected at this moment.
+pub trait Readers {
+    /// Polls and streams of a group that are open.
+    fn of(&self, group: GroupId) -> u64;
+
+    /// Polls and streams of all groups that are open.
+    fn all(&self) -> u64;
+}
 
 pub(crate) type ConsumerId = u64;
 
@@ -317,6 +327,57 @@ impl Broker {
         self.command(Command::Discard(discard)).await.map(drop)
     }
 
+    /// Changes a topic's settings; answers its incarnation.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn patch_topic(&self, patch: PatchTopic) -> Result<TopicId, Refusal> {
+        match self.command(Command::PatchTopic(Box::new(patch))).await? {
+            Reply::TopicPatched { topic } => Ok(topic),
+            other => unreachable!("patch_topic was answered with {other:?}"),
+        }
+    }
+
+    /// Deletes a topic; its consumers end.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn delete_topic(&self, delete: DeleteTopic) -> Result<(), Refusal> {
+        self.command(Command::DeleteTopic(delete)).await.map(drop)
+    }
+
+    /// Moves a group; answers the partitions that were moved, and the first offset that comes again in each.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn seek_group(&self, seek: SeekGroup) -> Result<Vec<(PartitionId, Offset)>, Refusal> {
+        match self.command(Command::SeekGroup(Box::new(seek))).await? {
+            Reply::Sought { partitions } => Ok(partitions),
+            other => unreachable!("seek_group was answered with {other:?}"),
+        }
+    }
+
+    /// Forgets a group; its consumers end.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn delete_group(&self, delete: DeleteGroup) -> Result<(), Refusal> {
+        self.command(Command::DeleteGroup(delete)).await.map(drop)
+    }
+
+    /// Ends a backoff or a delay: [`Reply::MadeDue`].
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn retry_now(&self, ask: RetryNow) -> Result<Reply, Refusal> {
+        self.command(Command::RetryNow(Box::new(ask))).await
+    }
+
     /// Looks at the state on the writer's thread; the answer comes when all it saw is durable. Look briefly.
     ///
     /// # Errors
@@ -327,9 +388,22 @@ impl Broker {
         T: Send + 'static,
         F: FnOnce(&State) -> T + Send + 'static,
     {
+        self.look_with_readers(|state, _| look(state)).await
+    }
+
+    /// Looks at the state, and at who is connected; otherwise as [`Self::look`].
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub async fn look_with_readers<T, F>(&self, look: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&State, &dyn Readers) -> T + Send + 'static,
+    {
         let (respond, answer) = oneshot::channel();
-        let request = Request::Look(Box::new(move |state| {
-            let seen = look(state);
+        let request = Request::Look(Box::new(move |state, readers| {
+            let seen = look(state, readers);
             Box::new(move || {
                 // A caller that went away needs no answer.
                 let _gone = respond.send(seen);
@@ -458,7 +532,7 @@ pub struct Consumer {
 
 impl Consumer {
     /// The next deliveries, at most `max` and `bytes_max` (one is always allowed); waits until there is one and the
-    /// stream may hold it. Empty when the broker drains.
+    /// stream may hold it. Empty when the broker drains, or the group was deleted.
     ///
     /// # Errors
     ///
@@ -559,7 +633,7 @@ pub(crate) fn timeline(state: &State, run: &Run, after: u64, max: usize, bytes_m
     let mut bytes = 0_u64;
     let mut seq = after.saturating_add(1);
     while items.len() < max {
-        let Some(Entry { position, bytes: own, .. }) = partition.entry(driftq_core::Offset(seq - 1)) else {
+        let Some(Entry { position, bytes: own, .. }) = partition.entry(Offset(seq - 1)) else {
             break;
         };
         bytes += u64::from(own);

@@ -3,6 +3,7 @@
 //! Promise: a caller is refused at once when the queue is full; the writer sleeps without cost while it is empty.
 
 use crate::handle::Request;
+use driftq_core::{Body, Event, FailureCause, Record};
 use std::collections::VecDeque;
 use std::sync::{
     Condvar, Mutex, MutexGuard, PoisonError,
@@ -24,6 +25,19 @@ pub enum Phase {
     Stopped,
 }
 
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages produced.
+    pub produced: u64,
+    /// Messages delivered, each attempt counted; what was given back unwritten is not.
+    pub delivered: u64,
+    /// Messages acked.
+    pub acked: u64,
+    /// Attempts nacked.
+    pub nacked: u64,
+}
+
 /// What can be said of the engine without asking the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -37,6 +51,8 @@ pub struct Status {
     pub durable: u64,
     /// Bytes of the log on its medium.
     pub log_bytes: u64,
+    /// What has happened since the start.
+    pub totals: Totals,
 }
 
 /// How much the writer takes at once.
@@ -60,6 +76,10 @@ pub(crate) struct Inbox {
     pub(crate) disk_full: AtomicBool,
     pub(crate) durable: AtomicU64,
     pub(crate) log_bytes: AtomicU64,
+    produced: AtomicU64,
+    delivered: AtomicU64,
+    acked: AtomicU64,
+    nacked: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +114,30 @@ impl Inbox {
             queued: self.lock().requests.len(),
             durable: self.durable.load(Ordering::Relaxed),
             log_bytes: self.log_bytes.load(Ordering::Relaxed),
+            totals: Totals {
+                produced: self.produced.load(Ordering::Relaxed),
+                delivered: self.delivered.load(Ordering::Relaxed),
+                acked: self.acked.load(Ordering::Relaxed),
+                nacked: self.nacked.load(Ordering::Relaxed),
+            },
         }
+    }
+
+    /// Counts a fact. Only the writer counts.
+    pub(crate) fn count(&self, record: &Record) {
+        match record {
+            Record::MessageAppended(fact) if matches!(fact.body, Body::Inline(_)) => &self.produced,
+            Record::EventAppended(fact) if matches!(fact.event, Event::Produced { .. }) => &self.produced,
+            Record::Delivered(_) => &self.delivered,
+            Record::GivenBack(_) => {
+                self.delivered.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
+            Record::Acked(_) => &self.acked,
+            Record::Failed(fact) if fact.cause == FailureCause::Nack => &self.nacked,
+            _ => return,
+        }
+        .fetch_add(1, Ordering::Relaxed);
     }
 
     /// Puts a request in; drops it when the queue is full or nobody reads it any more.

@@ -5,7 +5,7 @@
 
 use crate::EngineError;
 use crate::checkpoint::{Assembler, Checkpoints};
-use driftq_core::{Limits, Position, Record, State, apply};
+use driftq_core::{Limits, Patterns, Position, Record, State, apply};
 use driftq_log::{LogReader, Progress};
 use std::ops::ControlFlow;
 
@@ -35,9 +35,11 @@ pub fn recover<R: LogReader>(
     reader: &R,
     checkpoints: &mut dyn Checkpoints,
     limits: Limits,
+    patterns: &Patterns,
     progress: &Progress,
 ) -> Result<(State, Recovery), EngineError> {
-    let mut state = State::new(limits);
+    let empty = || State::new(limits).with_patterns(patterns.clone());
+    let mut state = empty();
     let mut recovery = Recovery::default();
     let mut assembler = Assembler::default();
     let mut is_readable = true;
@@ -53,7 +55,7 @@ pub fn recover<R: LogReader>(
         recovery.warnings.push(format!(
             "the checkpoint at record {at} is of another release's format; the log is read from its begin"
         ));
-        state = State::new(limits);
+        state = empty();
     }
     let from = state.applied.next();
     let mut failure = None;

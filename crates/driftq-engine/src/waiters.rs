@@ -4,8 +4,10 @@
 //! away are swept when their number has doubled, so they cost no more than those who stayed.
 
 use crate::ends::Ends;
-use crate::handle::{ConsumerId, Deliveries, OpenConsumer, Respond, Timeline};
-use driftq_core::{GroupId, JobNo, JobStatus, MessageOf, Record, RunId, RunNo, TopicId};
+use crate::handle::{ConsumerId, Deliveries, OpenConsumer, Readers, Respond, Timeline};
+use driftq_core::{
+    GroupId, JobNo, JobStatus, MessageOf, Offset, PartitionId, Record, RunId, RunNo, TopicId, WasWaiting,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -73,6 +75,18 @@ pub(crate) struct Waiters {
     changed: BTreeSet<TopicId>,
     pub(crate) runs: Ends<RunNo>,
     pub(crate) jobs: Ends<JobNo>,
+    /// What those wanted whose group is gone.
+    orphans: Vec<Wanted>,
+}
+
+impl Readers for Waiters {
+    fn of(&self, group: GroupId) -> u64 {
+        u64::from(self.open.get(&group).copied().unwrap_or(0))
+    }
+
+    fn all(&self) -> u64 {
+        (self.streams.len() + self.polls.len()) as u64
+    }
 }
 
 impl Waiters {
@@ -222,6 +236,48 @@ impl Waiters {
         }
     }
 
+    fn let_go_of_partition(&mut self, group: GroupId, partition: PartitionId) {
+        let from = MessageOf { group, partition, offset: Offset(0) };
+        let until = MessageOf { group, partition, offset: Offset(u64::MAX) };
+        let held: Vec<MessageOf> = self.holders.range(from..=until).map(|(of, _)| *of).collect();
+        for of in held {
+            self.let_go(of);
+        }
+    }
+
+    /// Ends the streams and polls of a group that is gone.
+    fn end_group(&mut self, group: GroupId) {
+        self.end_all(|of, _| of == group);
+    }
+
+    /// Ends the streams and polls of a topic that is gone.
+    fn end_topic(&mut self, topic: TopicId) {
+        self.end_all(|_, of| of == topic);
+    }
+
+    /// A walk over all that are connected: for what somebody does by hand, now and then.
+    fn end_all(&mut self, is_over: impl Fn(GroupId, TopicId) -> bool) {
+        let of = |(id, stream): (&ConsumerId, &Stream)| is_over(stream.group, stream.topic).then_some(*id);
+        let streams: Vec<ConsumerId> = self.streams.iter().filter_map(of).collect();
+        for id in streams {
+            let wanted = self.streams.get_mut(&id).and_then(|stream| stream.wanted.take());
+            self.orphans.extend(wanted);
+            self.close_stream(id);
+        }
+        let of = |(id, poll): (&u64, &WaitingPoll)| is_over(poll.group, poll.topic).then_some(*id);
+        let polls: Vec<u64> = self.polls.iter().filter_map(of).collect();
+        for id in polls {
+            let wanted = self.remove_poll(id).map(|poll| poll.wanted);
+            self.orphans.extend(wanted);
+        }
+        self.holders.retain(|_, id| self.streams.contains_key(id));
+    }
+
+    /// What those wanted whose group is gone.
+    pub(crate) fn take_orphans(&mut self) -> Vec<Wanted> {
+        std::mem::take(&mut self.orphans)
+    }
+
     /// Groups that may have something to hand out.
     pub(crate) fn take_dirty(&mut self) -> BTreeSet<GroupId> {
         std::mem::take(&mut self.dirty)
@@ -254,6 +310,19 @@ impl Waiters {
                     self.runs.note(fact.of.run);
                 }
             }
+            Record::MadeDue(fact) => match fact.what {
+                WasWaiting::Backoff(of) => self.wake_group(of.group),
+                WasWaiting::Delay(at) => self.wake_topic(at.topic),
+            },
+            Record::GroupForgotten(group) => self.end_group(*group),
+            Record::GroupDeleted(fact) => self.end_group(fact.group),
+            Record::GroupSought(fact) => {
+                for place in &fact.places {
+                    self.let_go_of_partition(fact.group, place.partition);
+                }
+                self.wake_group(fact.group);
+            }
+            Record::TopicDeleted(fact) => self.end_topic(fact.topic),
             Record::Acked(fact) => self.let_go(fact.of),
             Record::Skipped(fact) => self.let_go(fact.of),
             Record::Failed(fact) => {
@@ -270,7 +339,7 @@ impl Waiters {
             | Record::MessageAppended(_)
             | Record::GroupCreated(_)
             | Record::GroupTouched(_)
-            | Record::GroupForgotten(_)
+            | Record::TopicSet(_)
             | Record::Delivered(_)
             | Record::Extended(_)
             | Record::DeadLetterClosed(_)

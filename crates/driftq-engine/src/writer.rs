@@ -17,8 +17,8 @@ use crate::recovery::recover;
 use crate::waiters::Waiters;
 use crate::{Bodies, Broker, Clock, EngineError, Recovery, Refusal};
 use driftq_core::{
-    Entropy, GroupId, Instant, Limits, Millis, Position, Record, Started, State, TimeAdvanced, apply,
-    decide_due, decide_jobs,
+    Entropy, GroupId, Instant, Limits, Millis, Patterns, Position, Record, Started, State, TimeAdvanced,
+    apply, decide_due, decide_jobs,
 };
 use driftq_log::{Batch, Log, LogError, Room};
 use futures_channel::oneshot;
@@ -54,6 +54,8 @@ const TURN_ROOM: (usize, usize) = (2 * 1024 * 1024, 16_384);
 pub struct EngineOptions {
     /// Bounds and windows of the broker.
     pub limits: Limits,
+    /// What the configuration tells topics by patterns of their names.
+    pub patterns: Patterns,
     /// Where jitter begins.
     pub seed: u64,
     /// The release, for the log.
@@ -74,6 +76,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            patterns: Patterns::default(),
             seed: 0,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint_bytes: 256 * 1024 * 1024,
@@ -179,7 +182,8 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         options: EngineOptions,
     ) -> Result<(Self, Recovery), EngineError> {
         let reader = log.reader();
-        let (state, recovery) = recover(&reader, &mut checkpoints, options.limits, &options.progress)?;
+        let (state, recovery) =
+            recover(&reader, &mut checkpoints, options.limits, &options.patterns, &options.progress)?;
         let last = Position(log.last().0);
         if state.applied != last && last != Position(0) {
             return Err(EngineError::Order { expected: last.0, got: state.applied.0 });
@@ -498,6 +502,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             self.batch.push(&self.encoded[from..until]);
             apply(&mut self.state, position, &record);
             self.waiters.observe(&record);
+            self.inbox.count(&record);
             if is_binding(&record) {
                 self.binding = position;
             }

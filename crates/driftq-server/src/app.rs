@@ -15,6 +15,7 @@ use driftq_engine::{Broker, Clock as _, HandClock, SystemClock};
 use driftq_log::Progress;
 use http::request::Parts;
 use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
 
 /// Shared by all handlers; clones are cheap and equal.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     /// The clock of a server for tests.
     pub(crate) hand_clock: Option<HandClock>,
     engine: OnceLock<Broker>,
+    started: Instant,
 }
 
 impl App {
@@ -56,6 +58,7 @@ impl App {
             hand_clock,
             progress: Progress::default(),
             engine: OnceLock::new(),
+            started: Instant::now(),
         })))
     }
 
@@ -63,6 +66,11 @@ impl App {
     pub(crate) fn now_ms(&self) -> u64 {
         let wall = self.0.hand_clock.as_ref().map(HandClock::wall);
         wall.unwrap_or_else(|| SystemClock::new().wall()).0
+    }
+
+    /// How long this process has been at it.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// From now on handlers reach the engine.

@@ -26,6 +26,7 @@ pub(crate) fn start(
 ) -> Result<Started, EngineError> {
     let options = EngineOptions {
         limits: config.limits(),
+        patterns: config.patterns.clone(),
         seed: fastrand::u64(..),
         release: env!("CARGO_PKG_VERSION").to_owned(),
         checkpoint_bytes: config.checkpoint_bytes,

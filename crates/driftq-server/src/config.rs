@@ -1,7 +1,10 @@
 //! Options: flags with one or two dashes, each also an environment variable.
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use driftq_core::{Limits, Millis};
+use crate::config_file::{self, ConfigFile, ConfigFileError};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use driftq_core::{Limits, Millis, Patterns};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -159,6 +162,12 @@ pub struct Config {
     /// Bytes of log after which a checkpoint is written.
     #[arg(long, env = "DRIFTQ_CHECKPOINT_BYTES", default_value_t = 256 * 1024 * 1024)]
     pub checkpoint_bytes: u64,
+    /// A file that sets options by their names, and tells topics by patterns; flags and the environment say more.
+    #[arg(long, env = "DRIFTQ_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What the configuration file tells topics by patterns of their names.
+    #[arg(skip)]
+    pub patterns: Patterns,
     /// For tests of applications: time stands still until POST /v1/dev/clock moves it.
     #[arg(long, env = "DRIFTQ_DEV_CLOCK")]
     pub dev_clock: bool,
@@ -172,7 +181,8 @@ impl Config {
     #[must_use]
     pub fn in_memory() -> Self {
         let arguments = ["driftqd", "--memory", "--addr", "127.0.0.1:0"];
-        parse(arguments).map(|cli| cli.config).unwrap_or_else(|error| error.exit())
+        let cli = Cli::try_parse_from(arguments);
+        cli.map(|cli| cli.config).unwrap_or_else(|error| error.exit())
     }
 
     /// The bounds of the broker.
@@ -196,17 +206,66 @@ impl Config {
     }
 }
 
-/// Reads the options of this process.
+/// Why the options are not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// A flag or a variable is wrong, or only help was asked for.
+    #[error(transparent)]
+    Flags(#[from] clap::Error),
+    /// The configuration file is wrong.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+}
+
+/// Options as clap reads them, and where they come from.
+struct Read {
+    /// With what the file adds.
+    matches: ArgMatches,
+    /// Options that only the file sets.
+    from_file: BTreeSet<String>,
+    patterns: Patterns,
+}
+
+/// Reads the options of this process, with those of its configuration file.
 ///
 /// # Errors
 ///
 /// When an option is wrong, or only help was asked for.
-pub fn parse<I, T>(arguments: I) -> Result<Cli, clap::Error>
+pub fn parse<I, T>(arguments: I) -> Result<Cli, OptionsError>
 where
     I: IntoIterator<Item = T>,
     T: Into<OsString>,
 {
-    Cli::try_parse_from(arguments.into_iter().map(|argument| two_dashes(argument.into())))
+    let read = read(arguments)?;
+    let mut cli = Cli::from_arg_matches(&read.matches)?;
+    cli.config.patterns = read.patterns;
+    Ok(cli)
+}
+
+fn read<I, T>(arguments: I) -> Result<Read, OptionsError>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString>,
+{
+    let given: Vec<OsString> = arguments.into_iter().map(|argument| two_dashes(argument.into())).collect();
+    let command = Cli::command();
+    let matches = command.clone().try_get_matches_from(&given)?;
+    let Some(file) = matches.get_one::<PathBuf>("config") else {
+        return Ok(Read { matches, from_file: BTreeSet::new(), patterns: Patterns::default() });
+    };
+    let ConfigFile { flags, patterns } = config_file::read(file, &command)?;
+    // An option that nobody else set stands in front, where a subcommand cannot follow it.
+    let is_unset = |id: &str| {
+        !matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+    };
+    let (mut with_file, rest) = (given.iter().take(1).cloned().collect::<Vec<_>>(), given.iter().skip(1));
+    let mut from_file = BTreeSet::new();
+    for flag in flags.into_iter().filter(|flag| is_unset(&flag.id)) {
+        with_file.extend(flag.arguments.into_iter().map(OsString::from));
+        from_file.insert(flag.id);
+    }
+    with_file.extend(rest.cloned());
+    Ok(Read { matches: command.try_get_matches_from(with_file)?, from_file, patterns })
 }
 
 /// Writes long flags with one dash (`-addr`) as clap reads them.
@@ -228,23 +287,22 @@ fn two_dashes(argument: OsString) -> OsString {
 /// # Errors
 ///
 /// When an option is wrong.
-pub fn print_config<I, T>(arguments: I) -> Result<String, clap::Error>
+pub fn print_config<I, T>(arguments: I) -> Result<String, OptionsError>
 where
     I: IntoIterator<Item = T>,
     T: Into<OsString>,
 {
-    let command = Cli::command();
     let ids: Vec<_> = Config::command_ids();
-    let matches =
-        command.try_get_matches_from(arguments.into_iter().map(|argument| two_dashes(argument.into())))?;
+    let Read { matches, from_file, .. } = read(arguments)?;
     Cli::from_arg_matches(&matches)?;
     let mut out = String::new();
     for (id, flag) in ids {
         let values = matches.get_raw(&id).into_iter().flatten().map(|value| value.to_string_lossy());
         let value = values.collect::<Vec<_>>().join(",");
         let source = match matches.value_source(&id) {
-            Some(clap::parser::ValueSource::CommandLine) => "flag",
-            Some(clap::parser::ValueSource::EnvVariable) => "environment",
+            _ if from_file.contains(&id) => "file",
+            Some(ValueSource::CommandLine) => "flag",
+            Some(ValueSource::EnvVariable) => "environment",
             _ => "default",
         };
         let _infallible =
@@ -282,6 +340,23 @@ mod tests {
         assert_eq!(cli.config.wal, PathBuf::from("/tmp/x"));
         assert!(cli.config.reset_wal);
         assert_eq!(cli.config.log_format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn a_flag_says_more_than_the_file_and_the_file_more_than_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("driftq.toml");
+        std::fs::write(&file, "addr = \":1\"\nmax-topics = 7\nauto-create-topics = true\n").unwrap();
+        let file = file.to_str().unwrap();
+        let arguments = ["driftqd", "-config", file, "-addr", ":9000", "healthcheck"];
+        let cli = parse(arguments).unwrap();
+        assert_eq!((cli.config.addr.as_str(), cli.config.max_topics), (":9000", 7));
+        assert!(cli.config.auto_create_topics && cli.command.is_some());
+        let printed = print_config(["driftqd", "--config", file]).unwrap();
+        assert!(
+            printed.lines().any(|line| line.starts_with("--max-topics ") && line.ends_with("file")),
+            "{printed}"
+        );
     }
 
     #[test]

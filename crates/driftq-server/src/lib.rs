@@ -8,6 +8,7 @@ mod answer;
 mod app;
 mod broker;
 mod config;
+mod config_file;
 mod convert;
 mod courtesy;
 mod extract;
@@ -24,13 +25,16 @@ mod operator;
 mod problem;
 mod render;
 mod routes;
+mod seek;
 mod server;
 mod shelf;
 mod sse;
+mod system;
 mod tls;
 
 pub use access::TokenFileError;
-pub use config::{Cli, Config, LogFormat, Task, parse, print_config};
+pub use config::{Cli, Config, LogFormat, OptionsError, Task, parse, print_config};
+pub use config_file::ConfigFileError;
 pub use server::{Server, ServerError};
 pub use tls::TlsError;
 

@@ -2,7 +2,9 @@
 
 use driftq_engine::EngineError;
 use driftq_log::LogError;
-use driftq_server::{Cli, Config, Server, ServerError, Task, healthcheck, logging, parse, print_config};
+use driftq_server::{
+    Cli, Config, OptionsError, Server, ServerError, Task, healthcheck, logging, parse, print_config,
+};
 use std::io::Write as _;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,17 +20,28 @@ const INTERRUPTED: i32 = 130;
 fn main() -> ExitCode {
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return refuse(error),
     };
     if cli.config.print_config {
         return match print_config(std::env::args_os()) {
             Ok(text) => say(&text),
-            Err(error) => error.exit(),
+            Err(error) => refuse(error),
         };
     }
     match cli {
         Cli { config, command: Some(Task::Healthcheck) } => check(&config),
         Cli { config, command: None } => serve(config),
+    }
+}
+
+/// Says what is wrong with the options.
+fn refuse(error: OptionsError) -> ExitCode {
+    match error {
+        OptionsError::Flags(error) => error.exit(),
+        OptionsError::File(error) => {
+            complain(error);
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 use crate::app::App;
 use crate::problem::Problem;
 use driftq_core::{
-    DLQ_PREFIX, DeadLetterReason, EVENTS_PREFIX, GroupId, MessageAt, Offset, PartitionId, State, TopicName,
+    DLQ_PREFIX, DeadLetterReason, EVENTS_PREFIX, GroupId, MessageAt, Offset, PartitionId, State, TopicId,
+    TopicName,
 };
 use driftq_engine::Broker;
 use http::{Method, StatusCode};
@@ -63,7 +64,7 @@ struct GroupLabels {
 #[derive(Clone, Debug, Default)]
 struct DeadLetters {
     counts: BTreeMap<DeadLabels, u64>,
-    counted: BTreeMap<TopicName, Vec<Offset>>,
+    counted: BTreeMap<TopicId, Vec<Offset>>,
 }
 
 impl Metrics {
@@ -229,7 +230,7 @@ fn count_dead_letters(state: &State, mut dead: DeadLetters) -> (DeadLetters, boo
     let names = state.topic_names_from(before_all.as_ref()).skip_while(|(name, _)| !name.is_dead_letters());
     for (name, id) in names.take_while(|(name, _)| name.is_dead_letters()) {
         let Some(topic) = state.topics.get(&id) else { continue };
-        let counted = dead.counted.entry(name.clone()).or_default();
+        let counted = dead.counted.entry(id).or_default();
         counted.resize(topic.partitions.len(), Offset(0));
         for (index, partition) in (0_u32..).zip(&topic.partitions) {
             let Some(next) = usize::try_from(index).ok().and_then(|index| counted.get_mut(index)) else {

@@ -102,6 +102,26 @@ impl Problem {
         }
     }
 
+    /// What is wrong, in a sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// A refusal about a topic or group that the request is all about: when it is not there, that is a 404.
+    pub(crate) fn of_a_group(refusal: Refusal) -> Self {
+        let is_absent =
+            matches!(refusal, Refusal::Rejected(Rejection::UnknownTopic(_) | Rejection::UnknownGroup { .. }));
+        let problem = Self::from(refusal);
+        if is_absent { problem.into_not_found() } else { problem }
+    }
+
+    /// The same about a message: a partition that is not there is a 404 as well.
+    pub(crate) fn of_something_named(refusal: Refusal) -> Self {
+        let is_absent = matches!(refusal, Refusal::Rejected(Rejection::PartitionOutOfRange { .. }));
+        let problem = Self::of_a_group(refusal);
+        if is_absent { problem.into_not_found() } else { problem }
+    }
+
     pub(crate) fn why(&self) -> &str {
         self.0.reason.as_deref().unwrap_or(self.0.error.as_str())
     }
@@ -173,10 +193,15 @@ impl From<Rejection> for Problem {
             | Rejection::UnknownStep { .. }
             | Rejection::NotForCommands(_)
             | Rejection::TooManySteps { .. }
+            | Rejection::OffsetOutOfRange { .. }
+            | Rejection::GroupNeeded
+            | Rejection::GroupUnclear(_)
+            | Rejection::RoutingWithoutLabel
             | Rejection::RunDeadLetter
             | Rejection::TooManyPartitionsToRedrive(_) => Self::invalid(text),
             Rejection::UnknownRun(_)
             | Rejection::UnknownDeadLetter
+            | Rejection::UnknownMessage
             | Rejection::UnknownJob(_)
             | Rejection::NoDeadLetterMatches => Self::not_found(text),
             Rejection::NotOwner
@@ -185,9 +210,18 @@ impl From<Rejection> for Problem {
             | Rejection::RunNotEnded { .. }
             | Rejection::RunEnded { .. }
             | Rejection::InputChanged
-            | Rejection::DeadLetterClosed(_)
             | Rejection::JobOver(_)
-            | Rejection::TooManyJobs(_) => Self::new(ErrorCode::FailedPrecondition, text),
+            | Rejection::TooManyJobs(_)
+            | Rejection::OriginalDeleted(_)
+            | Rejection::CommandsDeleted(_)
+            | Rejection::TimelineInUse { .. }
+            | Rejection::OpenRuns { .. }
+            | Rejection::GroupMovesRuns { .. }
+            | Rejection::TooManyDelayed(_)
+            | Rejection::LeasedBy { .. }
+            | Rejection::SettledAlready
+            | Rejection::DeadLetteredTo { .. }
+            | Rejection::DeadLetterClosed(_) => Self::new(ErrorCode::FailedPrecondition, text),
             Rejection::Cancelled => Self::new(ErrorCode::FailedPrecondition, text).reason("cancelled"),
             Rejection::FingerprintDiffers => Self::new(ErrorCode::Unprocessable, text),
             Rejection::TooManyTopics(_) => Self::new(ErrorCode::ResourceExhausted, text)

@@ -8,7 +8,8 @@ use crate::access::Verb::{Admin, Consume, Dlq, Produce, RunsRead, RunsWrite};
 use crate::access::{self, Rule, Who};
 use crate::app::App;
 use crate::handlers::{
-    attempts, consume, dead_letters, dev, events, health, produce, redrive_jobs, runs, settle, steps, topics,
+    attempts, consume, dead_letters, dev, events, groups, health, messages, produce, redrive_jobs, runs,
+    settle, stats, steps, topics,
 };
 use crate::openapi::Operation;
 use crate::problem::Problem;
@@ -65,11 +66,20 @@ fn put<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, opera
     route(HttpMethod::Put, MethodFilter::PUT, path, rule, handler, operation)
 }
 
+fn patch<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Patch, MethodFilter::PATCH, path, rule, handler, operation)
+}
+
+fn delete<H: Handler<T, App>, T: 'static>(path: &str, rule: Rule, handler: H, operation: Operation) -> Route {
+    route(HttpMethod::Delete, MethodFilter::DELETE, path, rule, handler, operation)
+}
+
 /// The table.
 pub(crate) fn table() -> Vec<Route> {
     let mut table = health_routes();
     table.extend(topic_routes());
     table.extend(message_routes());
+    table.extend(operator_routes());
     table.extend(run_routes());
     table.extend(timeline_routes());
     table.extend(dead_letter_routes());
@@ -148,6 +158,22 @@ fn topic_routes() -> Vec<Route> {
             topics::show,
             op("show_topic", "Show a topic").answers::<api::Topic>(200, JSON),
         ),
+        patch(
+            "/v1/topics/{topic}",
+            Rule::with(&[Admin], Path),
+            topics::patch,
+            op("patch_topic", "Change a topic's settings")
+                .body::<api::PatchTopicRequest>()
+                .answers::<api::Topic>(200, JSON),
+        ),
+        delete(
+            "/v1/topics/{topic}",
+            Rule::with(&[Admin], Path),
+            topics::delete,
+            op("delete_topic", "Delete a topic with all that is in it")
+                .query::<api::DeleteTopicQuery>()
+                .answers_nothing(204),
+        ),
         get(
             "/v1/topics/{topic}/messages",
             Rule::with(&[Consume, Admin], Messages),
@@ -218,6 +244,58 @@ fn message_routes() -> Vec<Route> {
                 .query::<api::ExtendQuery>()
                 .body::<api::ExtendRequest>()
                 .answers::<api::ExtendResponse>(200, JSON),
+        ),
+    ]
+}
+
+fn operator_routes() -> Vec<Route> {
+    let op = |id, summary| Operation::new("messages", id, summary);
+    vec![
+        post(
+            "/v1/retry-now",
+            Rule::with(&[Admin], Command),
+            messages::retry_now,
+            op("retry_now", "End a message's backoff or delay now")
+                .query::<api::RetryNowQuery>()
+                .body::<api::RetryNowRequest>()
+                .answers::<api::RetryNowResponse>(200, JSON),
+        ),
+        get(
+            "/v1/explain",
+            Rule::with(&[RunsRead, Consume, Admin], List),
+            messages::explain,
+            op("explain", "Why a message is not running")
+                .query::<api::ExplainQuery>()
+                .answers::<api::Explanation>(200, JSON),
+        ),
+        get(
+            "/v1/groups",
+            Rule::with(&[Produce, Consume, Admin], List),
+            groups::list,
+            op("list_groups", "List groups")
+                .query::<api::GroupListQuery>()
+                .answers::<api::GroupPage>(200, JSON),
+        ),
+        delete(
+            "/v1/groups",
+            Rule::with(&[Admin], Command),
+            groups::delete,
+            op("delete_group", "Forget a group").query::<api::DeleteGroupQuery>().answers_nothing(204),
+        ),
+        post(
+            "/v1/groups/seek",
+            Rule::with(&[Admin], Command),
+            groups::seek,
+            op("seek_group", "Let a group read on elsewhere")
+                .query::<api::SeekQuery>()
+                .body::<api::SeekRequest>()
+                .answers::<api::SeekResponse>(200, JSON),
+        ),
+        get(
+            "/v1/stats",
+            Rule::with(&[Admin], Whole),
+            stats::stats,
+            op("stats", "Figures of the whole broker").answers::<api::Stats>(200, JSON),
         ),
     ]
 }

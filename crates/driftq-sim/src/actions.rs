@@ -5,6 +5,7 @@
 
 use crate::calls::Ask;
 use crate::model::Verdict;
+use crate::operators::Names;
 use crate::plan::{Fate, Input, Message, Op, Pick, Take, Way, Who};
 use crate::workload::COMMANDS;
 use crate::world::{InHand, Stream, World};
@@ -41,6 +42,15 @@ impl World {
             | Op::Cancel { .. }
             | Op::Follow { .. }
             | Op::RunEnd { .. } => self.run(op),
+            Op::Patch { .. }
+            | Op::DeleteTopic { .. }
+            | Op::DeleteGroup { .. }
+            | Op::Seek { .. }
+            | Op::RetryNow { .. } => {
+                let names = Names { topic: topic_name, group: group_name, run: run_id };
+                let (ask, fate) = self.operation(op, &names)?;
+                self.call(ask, fate)
+            }
             Op::Look => self.call_now(Ask::Look),
             Op::Wait { ms } => self.wait(*ms),
             Op::Freeze { ms } => {
@@ -110,7 +120,7 @@ impl World {
         match op {
             Op::Topic { topic, partitions, fate } => {
                 let partitions = Some(*partitions).filter(|count| *count > 0);
-                let create = CreateTopic { name: topic_name(*topic), partitions };
+                let create = CreateTopic::plain(topic_name(*topic), partitions);
                 self.call(Ask::Command(Command::CreateTopic(create)), *fate)
             }
             Op::Produce { messages, fate } => {

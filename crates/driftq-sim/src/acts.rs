@@ -14,7 +14,12 @@ pub(crate) fn entry_of(command: &Command) -> Option<String> {
         | Command::ReplayRun(_)
         | Command::CancelRun(_)
         | Command::StartRedriveJob(_)
-        | Command::ControlRedriveJob(_) => {
+        | Command::ControlRedriveJob(_)
+        | Command::PatchTopic(_)
+        | Command::DeleteTopic(_)
+        | Command::SeekGroup(_)
+        | Command::DeleteGroup(_)
+        | Command::RetryNow(_) => {
             let mut hasher = DefaultHasher::new();
             format!("{command:?}").hash(&mut hasher);
             Some(format!("{{\"act\":\"{:016x}\"}}", hasher.finish()))

@@ -58,6 +58,9 @@ fn jobs(model: &Model, state: &State) -> Verdict {
 fn topics(model: &Model, state: &State) -> Verdict {
     for (id, topic) in &state.topics {
         let known = model.topics.get(id).ok_or_else(|| format!("the model has no topic {id}"))?;
+        if topic.settings().cloned().unwrap_or_default() != known.settings {
+            return Err(format!("the settings of topic {} differ", topic.name));
+        }
         if topic.name != known.name || topic.partitions.len() != known.partitions.len() {
             return Err(format!("topic {} differs", topic.name));
         }

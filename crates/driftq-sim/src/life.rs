@@ -212,7 +212,7 @@ fn produce_fresh(world: &mut World) -> Verdict {
     let known = topics.find(|topic| !topic.is_timeline() && !topic.name.is_reserved());
     let known = known.map(|topic| topic.name.clone());
     let Some(topic) = (if fits { Some(topic_name(9)) } else { known }) else { return Ok(()) };
-    let create = CreateTopic { name: topic.clone(), partitions: None };
+    let create = CreateTopic::plain(topic.clone(), None);
     world.send(Ask::Command(Command::CreateTopic(create)), Take::All, false, None);
     // The topic's making is told in the audit log, which counts as a message of its own.
     world.settle()?;

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 /// All marks.
-pub const MARKS: [&str; 76] = [
+pub const MARKS: [&str; 84] = [
     "ack after restart",
     "ack by a stranger refused",
     "ack repeated",
     "act told",
     "answer lost",
+    "backoff ended by hand",
     "backpressure",
     "brake",
     "canary passed",
@@ -26,6 +27,7 @@ pub const MARKS: [&str; 76] = [
     "deadline passed",
     "deadline passed while leased",
     "delay ended",
+    "delay ended by hand",
     "disk full",
     "disk full settles",
     "dlq deadline",
@@ -41,6 +43,7 @@ pub const MARKS: [&str; 76] = [
     "follow answered",
     "follow woken",
     "given back",
+    "group deleted",
     "group forgotten",
     "group latest",
     "job done",
@@ -52,6 +55,8 @@ pub const MARKS: [&str; 76] = [
     "job resumed",
     "job started",
     "job stopped",
+    "group moved back",
+    "group moved to the end",
     "keys forgotten",
     "kill",
     "late call",
@@ -67,6 +72,7 @@ pub const MARKS: [&str; 76] = [
     "redrive dead again",
     "redrive succeeded",
     "redrive withdrawn",
+    "redrive withdrawn with its topic",
     "redriven",
     "redriven edited",
     "redriven run",
@@ -81,6 +87,8 @@ pub const MARKS: [&str; 76] = [
     "run succeeded",
     "stale patch refused",
     "step stored once",
+    "topic deleted",
+    "topic told",
     "unsynced work kept",
     "wall jump",
 ];

@@ -8,6 +8,7 @@ mod claims;
 mod jobs;
 mod leases;
 mod messages;
+mod operators;
 mod replies;
 mod runs;
 
@@ -22,7 +23,7 @@ use driftq_core::{
     Attempt, AttemptRef, Closing, DeadLetterReason, FailureCause, Fingerprint, GroupId, GroupName, Instant,
     JobNo, KeyDigest, LeaseId, Limits, MessageAt, MessageOf, Millis, Offset, OwnerId, PartitionId, Position,
     Record, ReplaySeq, RetryPolicy, RunId, RunNo, RunOf, RunStatus, StepName, TenantId, TopicId, TopicKind,
-    TopicName, Tracked, WallTime, WorkflowName,
+    TopicName, TopicSettings, Tracked, WallTime, WorkflowName,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -74,6 +75,8 @@ pub(crate) struct Topic {
     pub(crate) name: TopicName,
     pub(crate) kind: TopicKind,
     pub(crate) partitions: Vec<Partition>,
+    /// What it was told itself.
+    pub(crate) settings: TopicSettings,
 }
 
 /// How a message stands with a group that has seen it.
@@ -117,6 +120,8 @@ pub(crate) struct Progress {
     pub(crate) standings: BTreeMap<Offset, Standing>,
     /// Settled by a worker and still remembered, oldest first.
     pub(crate) memos: VecDeque<Offset>,
+    /// Messages below may have been delivered before the group was moved.
+    pub(crate) seen: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -126,8 +131,10 @@ pub(crate) struct Group {
     pub(crate) ever_acked: bool,
     pub(crate) used_at: Instant,
     pub(crate) partitions: Vec<Progress>,
-    /// Keys of acked messages, oldest first.
-    pub(crate) consumed: VecDeque<(KeyDigest, Instant)>,
+    /// Keys of acked messages, oldest first, and which messages these were.
+    pub(crate) consumed: VecDeque<(KeyDigest, Instant, PartitionId, Offset)>,
+    /// The newest lease when it was made.
+    pub(crate) born: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -165,6 +172,8 @@ pub(crate) struct KeyUse {
     pub(crate) fingerprint: u64,
     pub(crate) at: Instant,
     pub(crate) hit: Hit,
+    /// The topic that it goes with.
+    pub(crate) topic: Option<TopicId>,
 }
 
 /// A fact that must come next, in the same transition.
@@ -217,6 +226,8 @@ pub(crate) struct Model {
     noting: Option<Noting>,
     last_cause: FailureCause,
     leases: BTreeMap<LeaseId, Position>,
+    /// How many topics and groups were deleted.
+    deletions: u64,
     base: (Instant, Millis),
 }
 
@@ -239,6 +250,7 @@ impl Model {
             noting: None,
             last_cause: FailureCause::Nack,
             leases: BTreeMap::new(),
+            deletions: 0,
             base: (Instant(0), Millis(0)),
         }
     }
@@ -276,6 +288,11 @@ impl Model {
             Record::RunReplayed(fact) => self.run_replayed(position, fact, context),
             Record::StepStored(fact) => self.step_stored(position, fact, context),
             Record::Carried(_) => Err("a record was carried although nothing was released".to_owned()),
+            Record::TopicSet(fact) => self.topic_set(fact, context),
+            Record::TopicDeleted(fact) => self.topic_deleted(fact, context),
+            Record::GroupSought(fact) => self.group_sought(fact, context),
+            Record::GroupDeleted(fact) => self.group_deleted(fact, context),
+            Record::MadeDue(fact) => self.made_due(fact, context),
             Record::DeadLetterMarked(fact) => self.dead_letter_marked(*fact, was_expected),
             Record::ClosingNoted(fact) => self.noted(fact, was_expected, context),
             Record::RedriveJobStarted(fact) => self.job_started(position, fact, context),
@@ -408,6 +425,28 @@ impl Model {
     /// What core time shows on the wall clock.
     pub(crate) fn wall_at(&self, at: Instant) -> WallTime {
         WallTime(self.wall.0.saturating_add(at.0).saturating_sub(self.now.0))
+    }
+
+    /// Messages that are delayed, and those that wait for their next attempt, with the group in which they do.
+    pub(crate) fn waiting(&self) -> Vec<(TopicName, Option<GroupName>, PartitionId, Offset)> {
+        let mut found = Vec::new();
+        for kept in self.topics.values() {
+            for (number, partition) in (0..).map(PartitionId).zip(&kept.partitions) {
+                let all = (0..partition.messages.len() as u64).map(Offset);
+                let delayed = all.filter(|at| kept.is_delayed(number, *at));
+                found.extend(delayed.map(|at| (kept.name.clone(), None, number, at)));
+            }
+        }
+        for reader in self.groups.values() {
+            let Some(topic) = self.topics.get(&reader.topic) else { continue };
+            for (number, progress) in (0..).map(PartitionId).zip(&reader.partitions) {
+                let waits = |(_, standing): &(&Offset, &Standing)| matches!(standing, Standing::Waiting(waiting) if waiting.due > self.now);
+                let waiting = progress.standings.iter().filter(waits);
+                let name = || (topic.name.clone(), Some(reader.name.clone()));
+                found.extend(waiting.map(|(at, _)| (name().0, name().1, number, *at)));
+            }
+        }
+        found
     }
 
     /// All dead letters, open or not.

@@ -225,6 +225,22 @@ pub enum Input {
     StalePatch,
 }
 
+/// Where a seek goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeekPlace {
+    /// To the oldest message.
+    Earliest,
+    /// Behind the newest one.
+    Latest,
+    /// So many tenths into a partition; eleven is behind its end.
+    Share {
+        /// The partition.
+        partition: u32,
+        /// How far.
+        tenths: u64,
+    },
+}
+
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "fields repeat the names of the commands they become")]
@@ -285,6 +301,23 @@ pub enum Op {
     },
     /// Pauses, resumes or stops a bulk redrive.
     Control { pick: u32, act: u8, fate: Fate },
+    /// Changes a topic's settings; `reset` takes all of them back.
+    Patch {
+        topic: u8,
+        policy: Option<Policy>,
+        window_ms: Option<u64>,
+        messages_max: Option<u64>,
+        reset: bool,
+        fate: Fate,
+    },
+    /// Deletes a topic.
+    DeleteTopic { topic: u8, fate: Fate },
+    /// Deletes a group.
+    DeleteGroup { topic: u8, group: u8, fate: Fate },
+    /// Moves a group.
+    Seek { topic: u8, group: u8, to: SeekPlace, fate: Fate },
+    /// Ends a wait: of a run's command, or of one of a topic's messages that wait.
+    RetryNow { topic: u8, group: Option<u8>, run: Option<u8>, pick: u32, fate: Fate },
     /// Reads a timeline from somewhere.
     Follow { run: u8, after: u64, max: u32, bytes: u64 },
     /// Waits for a run's end.

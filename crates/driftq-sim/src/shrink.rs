@@ -139,7 +139,12 @@ fn fate_of(op: &mut Op) -> Option<&mut Fate> {
         | Op::Redrive { fate, .. }
         | Op::Discard { fate, .. }
         | Op::Job { fate, .. }
-        | Op::Control { fate, .. } => Some(fate),
+        | Op::Control { fate, .. }
+        | Op::Patch { fate, .. }
+        | Op::DeleteTopic { fate, .. }
+        | Op::DeleteGroup { fate, .. }
+        | Op::Seek { fate, .. }
+        | Op::RetryNow { fate, .. } => Some(fate),
         Op::Open { .. }
         | Op::Pull { .. }
         | Op::Close { .. }

@@ -28,7 +28,7 @@ pub fn plan(seed: u64) -> Plan {
         let (kind, _) = kinds[weighted(&mut rng, &kinds)];
         ops.push(make(kind, &mut rng, &style));
     }
-    Plan { seed, setup, ops }
+    Plan { seed, setup, ops: crate::operators::come(ops, seed) }
 }
 
 /// What all steps of one life have in common.

@@ -16,6 +16,7 @@ use crate::plan::{Setup, Take};
 use crate::seams::{LyingDisk, Tape, TapedCheckpoints, TapedLog};
 use driftq_core::{
     Delivery, GroupName, LeaseId, Limits, Millis, OwnerId, Position, Record, TopicName, WallTime, check,
+    check_explained,
 };
 use driftq_engine::{Broker, Consumer, Deliveries, ManualClock, OpenConsumer, Refusal, Writer};
 use driftq_log::{FaultyDisk, WalReader};
@@ -25,6 +26,8 @@ use std::pin::Pin;
 use std::sync::{Arc, atomic::AtomicU64};
 use std::time::Duration;
 
+/// Every how many turns all messages are explained.
+const EXPLAINED_EVERY: u64 = 8;
 /// A turn's own bookkeeping in a small world, bytes and records.
 const TURN_ROOM: (usize, usize) = (24 * 1024, 160);
 /// Bytes that the requests of a turn may need: what a log of small segments can hold in advance.
@@ -250,6 +253,9 @@ impl World {
         let state = node.state();
         check(state).map_err(|sentence| format!("broken invariant: {sentence}"))?;
         compare(&self.model, state)?;
+        if self.turns.is_multiple_of(EXPLAINED_EVERY) {
+            check_explained(state)?;
+        }
         let is_busy =
             self.queued() > 0 || node.next_wake() == Some(Duration::ZERO) || !self.untaken.is_empty();
         if !is_busy && !self.full {

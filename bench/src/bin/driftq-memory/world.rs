@@ -38,7 +38,7 @@ impl World {
     }
 
     pub(crate) fn create_topic(&mut self, name: &str) {
-        self.ask(Command::CreateTopic(CreateTopic { name: topic(name), partitions: None }));
+        self.ask(Command::CreateTopic(CreateTopic::plain(topic(name), None)));
     }
 
     pub(crate) fn produce(&mut self, message: Produce) {

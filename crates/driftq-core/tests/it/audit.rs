@@ -16,7 +16,7 @@ fn audited(act: Option<Command>, kind: &str) -> Command {
 }
 
 fn create(topic: &str) -> Command {
-    Command::CreateTopic(CreateTopic { name: name(topic), partitions: None })
+    Command::CreateTopic(CreateTopic::plain(name(topic), None))
 }
 
 /// Carries a command out; answers its facts.

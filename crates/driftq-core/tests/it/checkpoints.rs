@@ -4,9 +4,9 @@ use driftq_core::*;
 use std::fmt::Write as _;
 
 /// A checkpoint that begins in the middle of the log and takes one piece of an entity every other record.
-pub(crate) fn from_fuzzy_checkpoint(log: &[Record], limits: Limits) -> State {
+pub(crate) fn from_fuzzy_checkpoint(log: &[Record], empty: &State) -> State {
     let middle = log.len() / 2;
-    let mut running = State::new(limits);
+    let mut running = empty.clone();
     let mut chunks = Vec::new();
     let mut ids = Vec::new().into_iter();
     let mut begun = None;
@@ -23,7 +23,7 @@ pub(crate) fn from_fuzzy_checkpoint(log: &[Record], limits: Limits) -> State {
     while let Some(piece) = next_piece(&mut begun, &mut ids, &running) {
         chunks.push(piece);
     }
-    let mut state = State::new(limits);
+    let mut state = empty.clone();
     for chunk in &chunks {
         state.adopt(Entity::decode(chunk).expect("an entity survives its encoding"));
     }
@@ -58,7 +58,7 @@ impl World {
     fn new() -> Self {
         let mut world = Self { state: State::new(Limits::default()), log: Vec::new() };
         world.put(Record::TimeAdvanced(TimeAdvanced { now: Instant(1_000), wall: WallTime(1_000_000) }));
-        world.ask(Command::CreateTopic(CreateTopic { name: orders(), partitions: None }));
+        world.ask(Command::CreateTopic(CreateTopic::plain(orders(), None)));
         world
     }
 
@@ -181,7 +181,7 @@ fn a_checkpoint_of_long_lists_in_small_pieces_and_the_log_behind_it_make_the_sam
         world.settle(&held);
     }
     check(&world.state).expect("every invariant holds");
-    let fuzzy = from_fuzzy_checkpoint(&world.log, Limits::default());
+    let fuzzy = from_fuzzy_checkpoint(&world.log, &State::new(Limits::default()));
     check(&fuzzy).expect("every invariant holds after the recovery");
     assert!(fuzzy == world.state, "a checkpoint and the log behind it make the same state");
 }

@@ -50,7 +50,7 @@ impl Walk {
         let mut walk =
             Self { state, acked: BTreeSet::new(), dead: BTreeMap::new(), attempts: BTreeMap::new() };
         let name = TopicName::parse("orders").expect("a topic");
-        walk.ask(Command::CreateTopic(CreateTopic { name: name.clone(), partitions: None }));
+        walk.ask(Command::CreateTopic(CreateTopic::plain(name.clone(), None)));
         let policy = RetryPolicy { max_attempts: 2, backoff: Millis(1_000), ..RetryPolicy::default() };
         for _ in 0..MESSAGES {
             walk.ask(Command::Produce(vec![Produce {

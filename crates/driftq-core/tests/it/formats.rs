@@ -167,6 +167,7 @@ fn samples() -> Vec<Record> {
         Record::Carried(Carried { from: Position(9), record: vec![17, 3] }),
     ]);
     samples.extend(redrives(at));
+    samples.extend(operators_acts(at, of, policy));
     samples
 }
 
@@ -237,6 +238,64 @@ fn redrives(at: MessageAt) -> Vec<Record> {
             tracked: Tracked::Run(RunNo(5)),
             outcome: RedriveOutcome::DeadAgain,
         }),
+    ]
+}
+
+fn operators_acts(at: MessageAt, of: MessageOf, policy: RetryPolicy) -> Vec<Record> {
+    let actor = Some("ops".to_owned());
+    let reason = Some("why".to_owned());
+    let now = Instant(1_000);
+    let settings = TopicSettings {
+        policy: Some(policy),
+        key_window: Some(Millis(5)),
+        partition_messages_max: Some(6),
+        partition_bytes_max: Some(7),
+        retention: Some(Retention { age: Some(Millis(8)), bytes: Some(9), dead_letter_age: None }),
+        routing: Some(std::sync::Arc::new(Routing {
+            label: "red".into(),
+            meta: [("a".to_owned(), "b".to_owned())].into(),
+        })),
+    };
+    let place = SoughtPlace {
+        partition: PartitionId(1),
+        next: 1,
+        floor: Offset(2),
+        bytes: 3,
+        seen: Offset(9),
+        settled: vec![(Offset(4), Offset(6))],
+    };
+    let made_due = |what| {
+        Record::MadeDue(Box::new(MadeDue { what, at: now, actor: actor.clone(), reason: reason.clone() }))
+    };
+    vec![
+        Record::TopicSet(Box::new(TopicSet {
+            topic: TopicId(4),
+            settings,
+            at: now,
+            actor: actor.clone(),
+            reason: reason.clone(),
+        })),
+        Record::TopicDeleted(Box::new(TopicDeleted {
+            topic: TopicId(4),
+            at: now,
+            actor: actor.clone(),
+            reason: reason.clone(),
+        })),
+        Record::GroupSought(Box::new(GroupSought {
+            group: GroupId(3),
+            at: now,
+            places: vec![place],
+            actor: actor.clone(),
+            reason: reason.clone(),
+        })),
+        Record::GroupDeleted(Box::new(GroupDeleted {
+            group: GroupId(3),
+            at: now,
+            actor: actor.clone(),
+            reason: reason.clone(),
+        })),
+        made_due(WasWaiting::Backoff(of)),
+        made_due(WasWaiting::Delay(at)),
     ]
 }
 

@@ -7,6 +7,7 @@ mod edges;
 mod exhaustive;
 mod formats;
 mod idempotency;
+mod operating;
 mod redrive_jobs;
 mod runs;
 mod scope;

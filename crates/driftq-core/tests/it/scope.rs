@@ -103,7 +103,7 @@ fn what_is_hidden_is_refused_in_the_words_for_what_is_absent() {
 fn what_would_be_made_elsewhere_is_refused_by_its_name() {
     let state = State::new(Limits::default());
     let narrow = scope(Some(&["acme."]), Some("acme"));
-    let create = |topic: &str| Command::CreateTopic(CreateTopic { name: name(topic), partitions: None });
+    let create = |topic: &str| Command::CreateTopic(CreateTopic::plain(name(topic), None));
     assert_eq!(narrow.admit(&state, &create("acme.a")), Ok(()));
     assert_eq!(narrow.admit(&state, &create("other.a")), Err(Rejection::OutOfScope("name")));
     let run = |topic: &str, tenant: &str| Command::CreateRun(Box::new(create_run("r", topic, tenant)));

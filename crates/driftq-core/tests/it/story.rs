@@ -3,6 +3,8 @@
 
 mod redrives;
 
+mod operate;
+
 use crate::checkpoints::from_fuzzy_checkpoint;
 use driftq_core::*;
 use expect_test::Expect;
@@ -24,12 +26,18 @@ struct World {
     log: Vec<Record>,
     told: String,
     epoch: u32,
+    patterns: Patterns,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world =
-            Self { state: State::new(Limits::default()), log: Vec::new(), told: String::new(), epoch: 0 };
+        let mut world = Self {
+            state: State::new(Limits::default()),
+            log: Vec::new(),
+            told: String::new(),
+            epoch: 0,
+            patterns: Patterns::default(),
+        };
         world.start();
         world.pass(1_000);
         world
@@ -51,6 +59,7 @@ impl World {
             // Facts of one transition may pass through states that only their end makes whole.
         }
         assert_eq!(driftq_core::check(&self.state), Ok(()), "{}", self.told);
+        assert_eq!(check_explained(&self.state), Ok(()), "{}", self.told);
     }
 
     fn pass(&mut self, ms: u64) {
@@ -97,12 +106,12 @@ impl World {
 
     /// Rebuilds the state from the whole log, and from a checkpoint taken piece by piece while the log was applied.
     fn restart(&mut self) {
-        let mut whole = State::new(self.state.limits);
+        let mut whole = self.empty();
         for (index, record) in self.log.iter().enumerate() {
             apply(&mut whole, Position(index as u64 + 1), record);
         }
         assert!(whole == self.state, "the log makes the same state again");
-        let fuzzy = from_fuzzy_checkpoint(&self.log, self.state.limits);
+        let fuzzy = from_fuzzy_checkpoint(&self.log, &self.empty());
         assert!(fuzzy == self.state, "a checkpoint and the log behind it make the same state");
         self.state = whole;
         self.start();
@@ -166,12 +175,15 @@ impl World {
             "lag" => self.lag(&line),
             "unread" => self.unread(&line),
             "limit" => self.limit(&line),
-            other => panic!("no such line: {other}"),
+            other => self.operate(other, &line),
         }
     }
 
     fn topic(&mut self, line: &Line<'_>) {
-        let create = CreateTopic { name: topic(line.words[1]), partitions: line.number("p").map(small) };
+        let create = CreateTopic {
+            settings: Some(Box::new(line.settings())),
+            ..CreateTopic::plain(topic(line.words[1]), line.number("p").map(small))
+        };
         if let Some(Reply::Topic { partitions, created }) = self.ask(Command::CreateTopic(create)) {
             self.tell(&format!("{} {partitions}", if created { "created" } else { "exists" }));
         }

@@ -121,7 +121,7 @@ impl World {
     /// Makes ten thousand dead letters; one in four has another error.
     fn fail_all(&mut self) {
         let name = self.topic();
-        self.ask(Command::CreateTopic(CreateTopic { name: name.clone(), partitions: Some(4) }));
+        self.ask(Command::CreateTopic(CreateTopic::plain(name.clone(), Some(4))));
         let open = OpenGroup {
             topic: name.clone(),
             group: GroupName::parse("workers").expect("a group"),

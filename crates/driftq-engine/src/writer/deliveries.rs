@@ -115,6 +115,9 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
         for poll in self.waiters.take_ended_polls(now) {
             self.answer_empty(poll.wanted.respond);
         }
+        for wanted in self.waiters.take_orphans() {
+            self.answer_empty(wanted.respond);
+        }
         for respond in self.waiters.take_late_callers(now) {
             self.answer(respond, Ok(()));
         }

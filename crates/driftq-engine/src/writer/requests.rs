@@ -38,7 +38,7 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
             Request::Poll { poll, scope, respond } => self.poll(poll, scope.as_deref(), respond),
             Request::GiveBack { held } => self.give_back(held),
             Request::Look(look) => {
-                let tell = look(&self.state);
+                let tell = look(&self.state, &self.waiters);
                 self.answers.push(Answer { needs: self.state.applied, send: tell });
                 Ok(())
             }

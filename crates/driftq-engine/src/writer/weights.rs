@@ -3,10 +3,12 @@
 //! Promise: exhaustive, so that a new command says what it is before it can be carried out.
 
 use crate::handle::Request;
-use driftq_core::{Command, Record};
+use driftq_core::{Command, Record, SeekTo};
 
 /// Bytes a record may take besides the texts of its command.
 const RECORD_OVERHEAD: usize = 2_048;
+/// Bytes that the fact of a seek may take a partition.
+const PLACE_BYTES: usize = 64;
 
 /// Whether a request may change the state.
 pub(super) fn changes_state(request: &Request) -> bool {
@@ -43,7 +45,8 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::AppendEvents(_)
         | Command::ReplayRun(_)
         | Command::Redrive(_)
-        | Command::StartRedriveJob(_) => true,
+        | Command::StartRedriveJob(_)
+        | Command::PatchTopic(_) => true,
         Command::Lease(_)
         | Command::Ack(_)
         | Command::Nack(_)
@@ -52,7 +55,11 @@ pub(super) fn grows(command: &Command) -> bool {
         | Command::StoreStep(_)
         | Command::CancelRun(_)
         | Command::Discard(_)
-        | Command::ControlRedriveJob(_) => false,
+        | Command::ControlRedriveJob(_)
+        | Command::DeleteTopic(_)
+        | Command::SeekGroup(_)
+        | Command::DeleteGroup(_)
+        | Command::RetryNow(_) => false,
         Command::Audited(audited) => audited.act.as_ref().is_some_and(grows),
     }
 }
@@ -84,7 +91,16 @@ pub(super) fn command_bytes(command: &Command) -> usize {
         | Command::CancelRun(_)
         | Command::Discard(_)
         | Command::StartRedriveJob(_)
-        | Command::ControlRedriveJob(_) => 0,
+        | Command::ControlRedriveJob(_)
+        | Command::PatchTopic(_)
+        | Command::DeleteTopic(_)
+        | Command::DeleteGroup(_)
+        | Command::RetryNow(_) => 0,
+        Command::SeekGroup(seek) => match &seek.to {
+            SeekTo::Places { places, .. } => places.len() * PLACE_BYTES,
+            // Settled stretches are few but for a bounded number, for which a turn's own room is enough.
+            SeekTo::Earliest | SeekTo::Latest | SeekTo::Offset { .. } => 0,
+        },
     }
 }
 

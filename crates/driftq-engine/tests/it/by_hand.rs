@@ -43,7 +43,7 @@ impl World {
     }
 
     fn topic(&mut self, name: &str) {
-        let create = CreateTopic { name: topic(name), partitions: None };
+        let create = CreateTopic::plain(topic(name), None);
         self.ask(async |broker| broker.create_topic(create).await).expect("made");
     }
 

@@ -175,7 +175,7 @@ fn the_engine_runs_on_its_own_thread_and_ends_in_order() {
     let log = driftq_log::MemoryLog::new();
     let engine = start(log, NoCheckpoints, SystemClock::new(), EngineOptions::default()).expect("started");
     let broker = engine.broker.clone();
-    let create = CreateTopic { name: crate::harness::topic("orders"), partitions: Some(2) };
+    let create = CreateTopic::plain(crate::harness::topic("orders"), Some(2));
     let made = futures_util::future::FutureExt::boxed(async move { broker.create_topic(create).await });
     assert_eq!(futures_executor::block_on(made), Ok((2, true)));
     engine.broker.stop();

@@ -89,7 +89,7 @@ impl World {
 
     pub(crate) fn topic(&mut self, name: &str) {
         let broker = self.broker.clone();
-        let create = CreateTopic { name: topic(name), partitions: None };
+        let create = CreateTopic::plain(topic(name), None);
         self.ask(async move { broker.create_topic(create).await }).expect("the topic is made");
     }
 

@@ -3,6 +3,7 @@
 mod by_hand;
 mod durability;
 mod harness;
+mod operating;
 mod promises;
 mod waiting;
 mod waiting_edges;

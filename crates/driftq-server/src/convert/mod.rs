@@ -5,15 +5,19 @@
 
 pub(crate) mod consume;
 pub(crate) mod dead_letters;
+pub(crate) mod messages;
 pub(crate) mod produce;
 pub(crate) mod runs;
 pub(crate) mod settle;
+pub(crate) mod topics;
 
 use crate::problem::Problem;
 use driftq_core::{
     GroupName, IdempotencyKey, KEY_BYTES_MAX, Millis, OwnerId, RetryPolicy, TenantId, TopicName,
 };
 
+/// The longest reason, bytes.
+const REASON_BYTES_MAX: usize = 1024;
 /// The longest page of a list.
 const PAGE_MAX: u32 = 1_000;
 /// A page of a list when no limit is asked for.
@@ -57,6 +61,16 @@ pub(crate) fn idempotency(
     }
     let tenant = tenant.map_or_else(String::new, |tenant| tenant.as_str().to_owned());
     Ok(Some(IdempotencyKey { tenant, key: key.to_owned(), fingerprint }))
+}
+
+/// Why somebody asks, in his own words; blank is nothing.
+pub(crate) fn reason(given: Option<String>) -> Result<Option<String>, Problem> {
+    match given {
+        Some(reason) if reason.len() > REASON_BYTES_MAX => {
+            Err(Problem::invalid(format!("reason is longer than {REASON_BYTES_MAX} bytes")))
+        }
+        other => Ok(other.filter(|reason| !reason.trim().is_empty())),
+    }
 }
 
 /// How many items a page has.

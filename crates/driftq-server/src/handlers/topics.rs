@@ -3,7 +3,7 @@
 use crate::answer::{Answer, ok};
 use crate::app::{App, Engine};
 use crate::convert;
-use crate::extract::{Fields, FromQuery, Query, TopicParam};
+use crate::extract::{Fields, FromQuery, Json, Query, TopicParam};
 use crate::operator::{Act, Operator};
 use crate::problem::Problem;
 use crate::render::{messages, topics};
@@ -11,10 +11,12 @@ use crate::shelf;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use driftq_api::{
-    BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, Topic,
-    TopicDetailPage, TopicList, TopicListQuery,
+    BrowsePage, BrowseQuery, CreateTopicQuery, CreateTopicRequest, CreateTopicResponse, DeleteTopicQuery,
+    PatchTopicRequest, Topic, TopicDetailPage, TopicList, TopicListQuery,
 };
-use driftq_core::{CreateTopic, MessageAt, Offset, PartitionId, Position, TopicName};
+use driftq_core::{
+    CreateTopic, DeleteTopic, MessageAt, Offset, PartitionId, PatchTopic, Position, TopicName,
+};
 use driftq_engine::Broker;
 use http::StatusCode;
 use serde_json::json;
@@ -35,11 +37,14 @@ pub(crate) async fn create(
     operator: Operator,
     fields: Fields<CreateTopicRequest, CreateTopicQuery>,
 ) -> Result<Answer<CreateTopicResponse>, Problem> {
-    let asked = fields.take();
+    let mut asked = fields.take();
     let name = TopicName::parse(convert::required("name", asked.name.as_deref())?)?;
-    let partitions = asked.partitions.filter(|count| *count > 0);
+    let partitions = asked.partitions.take().filter(|count| *count > 0);
+    let settings = convert::topics::settings(asked)?;
+    let create =
+        CreateTopic { settings, actor: operator.actor(), ..CreateTopic::plain(name.clone(), partitions) };
     let broker = operator.acting(Act::new("topic.created", json!({"topic": name.as_str()})));
-    let (partitions, _) = broker.create_topic(CreateTopic { name: name.clone(), partitions }).await?;
+    let (partitions, _) = broker.create_topic(create).await?;
     let name = name.as_str().to_owned();
     Ok(Answer(StatusCode::CREATED, CreateTopicResponse { status: "created".to_owned(), name, partitions }))
 }
@@ -114,6 +119,37 @@ pub(crate) async fn show(
     let found =
         broker.look(move |state| state.topic(&asked).map(|topic| topics::topic(state, topic))).await?;
     found.map(ok).ok_or_else(|| unknown(&name))
+}
+
+/// `PATCH /v1/topics/{topic}`: settings, as a merge patch; answers the topic as it is then.
+pub(crate) async fn patch(
+    operator: Operator,
+    TopicParam(name): TopicParam,
+    Json(mut asked): Json<PatchTopicRequest>,
+) -> Result<Answer<Topic>, Problem> {
+    let reason = convert::reason(asked.reason.take())?;
+    let given = convert::topics::given(&asked);
+    let settings = convert::topics::patch(asked)?;
+    let act = Act::new("topic.changed", json!({"topic": name.as_str()}));
+    let broker = operator.acting(act.because(reason.as_deref()).changing(&given));
+    let patch = PatchTopic { topic: name.clone(), settings, actor: operator.actor(), reason };
+    let id = broker.patch_topic(patch).await.map_err(Problem::of_a_group)?;
+    let look =
+        move |state: &driftq_core::State| state.topics.get(&id).map(|topic| topics::topic(state, topic));
+    broker.look(look).await?.map(ok).ok_or_else(|| unknown(&name))
+}
+
+/// `DELETE /v1/topics/{topic}`: it is gone with all that was in it; its consumers end.
+pub(crate) async fn delete(
+    operator: Operator,
+    TopicParam(name): TopicParam,
+    Query(query): Query<DeleteTopicQuery>,
+) -> Result<StatusCode, Problem> {
+    let reason = convert::reason(query.reason)?;
+    let act = Act::new("topic.deleted", json!({"topic": name.as_str()})).because(reason.as_deref());
+    let delete = DeleteTopic { topic: name, actor: operator.actor(), reason };
+    operator.acting(act).delete_topic(delete).await.map_err(Problem::of_a_group)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /v1/topics/{topic}/messages`: a look without group, lease or effect.

@@ -41,7 +41,7 @@ pub(crate) fn item(shelf: &Shelf<'_>, to: &Recipient, delivery: &Delivery) -> Re
         key: message.key,
         value: formatted(message.value, to.format),
         last_error: last_error(shelf, &delivery.history, None)?,
-        routing: None,
+        routing: delivery.routing.as_deref().map(super::topics::routing),
         envelope: message.envelope,
         topic: to.topic.clone(),
         group: to.group.clone(),
@@ -178,7 +178,7 @@ fn envelope(stored: driftq_core::Envelope) -> Option<Envelope> {
 
 fn mark(shelf: &Shelf<'_>, dead: &DeadLettered) -> Result<DeadLetterMark, Miss> {
     Ok(DeadLetterMark {
-        original_topic: shelf.name(dead.original.topic)?,
+        original_topic: original(&shelf.name(dead.at.topic)?),
         original_partition: dead.original.partition.0,
         original_offset: dead.original.offset.0,
         attempts: dead.attempts.0,
@@ -187,6 +187,11 @@ fn mark(shelf: &Shelf<'_>, dead: &DeadLettered) -> Result<DeadLetterMark, Miss> 
         group: dead.group.as_ref().map_or_else(String::new, |group| group.as_str().to_owned()),
         reason: dead.reason.as_str().to_owned(),
     })
+}
+
+/// The topic whose dead letters this one holds, also when it is deleted.
+pub(crate) fn original(topic: &str) -> String {
+    topic.strip_prefix(driftq_core::DLQ_PREFIX).unwrap_or(topic).to_owned()
 }
 
 fn context(shelf: &Shelf<'_>, run: &driftq_core::RunContext) -> Result<RunContext, Miss> {

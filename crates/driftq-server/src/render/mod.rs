@@ -6,6 +6,8 @@ pub(crate) mod attempts;
 pub(crate) mod dead_letters;
 pub(crate) mod diff;
 pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod groups;
 pub(crate) mod messages;
 pub(crate) mod redrive_jobs;
 pub(crate) mod runs;

@@ -88,6 +88,14 @@ impl Broker {
         read(self.request(Method::PUT, path).body(body.to_string()).send().await.unwrap()).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Reply {
+        read(self.request(Method::PATCH, path).body(body.to_string()).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        read(self.request(Method::DELETE, path).send().await.unwrap()).await
+    }
+
     /// The text of an answer, byte for byte.
     pub(crate) async fn text(&self, path: &str) -> String {
         self.request(Method::GET, path).send().await.unwrap().text().await.unwrap()

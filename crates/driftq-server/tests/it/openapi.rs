@@ -32,7 +32,7 @@ fn every_reference_in_the_document_leads_somewhere() {
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!((ids.len(), count), (count, 43));
+    assert_eq!((ids.len(), count), (count, 51));
 }
 
 fn collect<'a>(value: &'a Value, references: &mut Vec<&'a str>) {

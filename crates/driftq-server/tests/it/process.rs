@@ -161,3 +161,18 @@ fn a_health_check_says_who_does_not_answer() {
     drop(process);
     refused(check(&addr), 1, &addr);
 }
+
+#[test]
+fn a_wrong_configuration_file_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("driftq.toml");
+    std::fs::write(&file, "addr = \"127.0.0.1:0\"\n\nmax-topic = 3\n").unwrap();
+    let output = driftqd().args(["--memory", "--config"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("driftq.toml, line 3: unknown key \"max-topic\""), "{said}");
+    let output = driftqd().args(["--memory", "--config", "/nowhere/driftq.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let printed = driftqd().args(["--print-config"]).env("DRIFTQ_CONFIG", &file).output().unwrap();
+    assert_eq!(printed.status.code(), Some(2), "the environment names it as well");
+}

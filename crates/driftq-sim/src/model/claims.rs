@@ -12,6 +12,8 @@ pub(super) enum Ruling {
     NeverDelivered,
     Held,
     Lost,
+    /// It was held, before the group was moved or what it is about was deleted.
+    Moved,
 }
 
 impl Model {
@@ -28,12 +30,14 @@ impl Model {
     }
 
     pub(super) fn rule(&self, claim: &Claim) -> Ruling {
-        let Some((_, topic)) = self.topic_named(&claim.topic) else { return Ruling::UnknownTopic };
-        let Some(of) = self.place_of(claim) else { return Ruling::UnknownGroup };
+        let gone = |unknown| if self.was_given_out(claim) { Ruling::Moved } else { unknown };
+        let Some((_, topic)) = self.topic_named(&claim.topic) else { return gone(Ruling::UnknownTopic) };
+        let Some(of) = self.place_of(claim) else { return gone(Ruling::UnknownGroup) };
         if index(claim.partition) >= topic.partitions.len() {
             return Ruling::NoPartition;
         }
         match self.standing(of) {
+            None if self.was_seen(claim) => Ruling::Moved,
             None => Ruling::NeverDelivered,
             Some(Standing::Leased(lease)) if self.names(claim, of, lease) && self.live_lease(of).is_ok() => {
                 Ruling::Held
@@ -59,6 +63,9 @@ impl Model {
                     partition.zip(group).is_some_and(|(p, group)| group.is_done(p, of.partition, of.offset))
                 })
             }
+            (Ruling::Moved, Rejection::NotOwner) => true,
+            // A group that began behind it is done with it all the same.
+            (Ruling::Moved, Rejection::Cancelled) => self.is_cancelled(claim),
             (Ruling::Lost, Rejection::NotOwner) => !self.is_cancelled(claim),
             (Ruling::Lost, Rejection::Cancelled) => self.is_cancelled(claim),
             _ => false,

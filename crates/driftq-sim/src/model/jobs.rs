@@ -5,7 +5,7 @@ use crate::calls::Sent;
 use driftq_core::{
     ClosingNoted, Command, ControlRedriveJob, DeadLetterFilter, DeadLetterMarked, Event, Fingerprint, JobAct,
     JobNo, JobStatus, MessageAt, Position, Record, RedriveEnded, RedriveJobAdvanced, RedriveJobChanged,
-    RedriveJobStarted, RedriveOutcome, RedriveSpec, Rejection, RunStatus, StartRedriveJob, Tracked,
+    RedriveJobStarted, RedriveOutcome, RedriveSpec, Rejection, RunStatus, StartRedriveJob, TopicId, Tracked,
 };
 use std::collections::BTreeSet;
 
@@ -203,7 +203,7 @@ impl Model {
             }
             context.marks.hit("job started");
         }
-        self.use_key(fact.key.as_ref(), Hit::Job(fact.job))?;
+        self.use_key(fact.key.as_ref(), Hit::Job(fact.job), None)?;
         let job = Job {
             spec: fact.spec.clone(),
             status: JobStatus::Running,
@@ -341,6 +341,20 @@ impl Model {
         Ok(())
     }
 
+    /// What was moved into a topic that is gone now will not end.
+    pub(super) fn withdraw_redrives_to(&mut self, topic: TopicId, context: &mut Context<'_>) {
+        let gone = self.tracked.iter().filter(|(tracked, _)| match tracked {
+            Tracked::Message(at) => at.topic == topic,
+            Tracked::Run(_) => false,
+        });
+        let gone: Vec<_> = gone.map(|(tracked, job)| (*tracked, *job)).collect();
+        for (tracked, job) in gone {
+            self.tracked.remove(&tracked);
+            context.marks.hit("redrive withdrawn with its topic");
+            self.jobs.entry(job).and_modify(|job| job.withdrawn += 1);
+        }
+    }
+
     pub(crate) fn active_jobs(&self) -> usize {
         self.jobs.values().filter(|job| !job.status.is_over()).count()
     }
@@ -355,7 +369,8 @@ impl Model {
         let started = facts.iter().any(|(_, record)| {
             matches!(record, Record::RedriveJobStarted(fact) if fact.job == job && fact.spec == start.spec)
         });
-        let hit = start.idempotency.as_ref().and_then(|key| self.hit(key, "redrive job"));
+        let hit =
+            start.idempotency.as_ref().and_then(|key| self.hit(key, "redrive job", self.limits.key_window));
         if duplicate { hit == Some(Hit::Job(job)) } else { started }
     }
 

@@ -56,6 +56,7 @@ impl Model {
             used_at: fact.at,
             partitions,
             consumed: VecDeque::new(),
+            born: self.newest_lease(),
         };
         self.groups.insert(fact.group, group);
         Ok(())
@@ -203,7 +204,17 @@ impl Model {
             return Ok(Some(SkipReason::OtherGroup));
         }
         let window = self.limits.consumed_key_window;
-        let acked = |key| group.consumed.iter().any(|(k, at)| *k == key && at.after(window) > self.now);
+        // It counts as long as the message by which it was acked is done with.
+        let topic = self.topics.get(&group.topic).ok_or("a group without a topic")?;
+        let is_done = |partition, offset| {
+            topic.partitions.get(index(partition)).is_some_and(|kept| group.is_done(kept, partition, offset))
+        };
+        let acked = |key| {
+            let newest = group.consumed.iter().rfind(|(k, ..)| *k == key);
+            newest.is_some_and(|(_, at, partition, offset)| {
+                at.after(window) > self.now && is_done(*partition, *offset)
+            })
+        };
         if message.key.is_some_and(acked) {
             return Ok(Some(SkipReason::KeyAcked));
         }
@@ -278,16 +289,18 @@ impl Model {
         let group = self.groups.get_mut(&fact.of.group).ok_or("no group")?;
         for _ in 0..fact.forget_keys {
             let is_full = group.consumed.len() >= limits.consumed_keys_max;
-            let (_, at) = group.consumed.pop_front().ok_or("no consumed key to forget")?;
+            let (_, at, ..) = group.consumed.pop_front().ok_or("no consumed key to forget")?;
             if !is_full && at.after(limits.consumed_key_window) > now {
                 return Err("a consumed key was forgotten inside its window".to_owned());
             }
         }
         // Two messages with one key that are acked at one instant are one use of it.
-        if let Some(key) = fact.key
-            && group.consumed.iter().rfind(|(known, _)| *known == key) != Some(&(key, fact.at))
-        {
-            group.consumed.push_back((key, fact.at));
+        if let Some(key) = fact.key {
+            let used = (key, fact.at, fact.of.partition, fact.of.offset);
+            match group.consumed.iter_mut().rfind(|(known, ..)| *known == key) {
+                Some(newest) if newest.1 == fact.at => *newest = used,
+                Some(_) | None => group.consumed.push_back(used),
+            }
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use crate::acts;
 use crate::calls::Sent;
 use driftq_core::{
     AUDIT_TOPIC, Body, Closing, Command, DeadLetterClosed, DeadLetterReason, DeadLettered, Due, FailureCause,
-    GroupName, IdempotencyKey, KeyMark, MessageAppended, MessageAt, MessageOf, Offset, PartitionId, Position,
-    Produce, Record, SkipReason, TopicCreated, TopicKind, TopicName, WallTime,
+    GroupName, IdempotencyKey, KeyMark, MessageAppended, MessageAt, MessageOf, Millis, Offset, PartitionId,
+    Position, Produce, Record, SkipReason, TopicCreated, TopicKind, TopicName, TopicSettings, WallTime,
 };
 
 impl Model {
@@ -49,7 +49,10 @@ impl Model {
         }
         let partitions = (0..fact.partitions).map(|_| Partition::default()).collect();
         let kind = fact.kind;
-        self.topics.insert(fact.topic, Topic { name: fact.name.clone(), kind, partitions });
+        self.topics.insert(
+            fact.topic,
+            Topic { name: fact.name.clone(), kind, partitions, settings: TopicSettings::default() },
+        );
         Ok(())
     }
 
@@ -67,7 +70,8 @@ impl Model {
             Body::RunCommand { .. } if was_expected => {}
             Body::RunCommand { .. } => return Err("a run's command came alone".to_owned()),
         }
-        self.use_key(fact.key.as_ref(), Hit::Message(fact.at))?;
+        let window = matches!(fact.body, Body::Inline(_)).then(|| self.window_of(fact.at.topic));
+        self.use_key(fact.key.as_ref(), Hit::Message(fact.at), window)?;
         let content = match &fact.body {
             Body::Of(of) => *of,
             Body::Inline(_) | Body::Edited { .. } | Body::RunCommand { .. } => position,
@@ -137,8 +141,9 @@ impl Model {
         if fact.deadline.is_some_and(|deadline| deadline <= self.wall) {
             return Err("a message was stored after its deadline".to_owned());
         }
+        let policy = produce.policy.or(found.settings.policy);
         let same = (fact.policy, fact.due, fact.deadline, &fact.tenant)
-            == (produce.policy, due, produce.deadline, &produce.tenant);
+            == (policy, due, produce.deadline, &produce.tenant);
         if !same
             || fact.run.is_some()
             || fact.only_group.is_some()
@@ -181,20 +186,16 @@ impl Model {
             self.expect("redriven dead letter", move |record| closes(record, to));
             return Ok(());
         }
-        let fits = found.iter().find(|(redrive, _, message, dead)| {
-            let target = match &redrive.target_topic {
-                Some(name) => self.topic_named(name).map(|(id, _)| id),
-                None => Some(dead.original.topic),
-            };
+        let fits = found.iter().find(|(redrive, at, message, dead)| {
+            let original = self.original_of(*at);
+            let name = redrive.target_topic.clone().or_else(|| original.clone());
+            let target = name.as_ref().and_then(|name| self.topic_named(name)).map(|(id, _)| id);
             let Some(target) = target else { return false };
             let count = self.topics.get(&target).map_or(1, |topic| topic.partitions.len());
             let back = index(dead.original.partition) % count.max(1);
-            let partition = if target == dead.original.topic {
-                back
-            } else {
-                index(partition_of_key(&redrive.key, count))
-            };
-            let only = dead.group.clone().filter(|_| !redrive.all_groups && target == dead.original.topic);
+            let partition =
+                if name == original { back } else { index(partition_of_key(&redrive.key, count)) };
+            let only = dead.group.clone().filter(|_| !redrive.all_groups && name == original);
             to.topic == target
                 && index(to.partition) == partition
                 && fact.only_group == only
@@ -264,20 +265,33 @@ impl Model {
         Ok(())
     }
 
-    /// Takes a key into the window; it must not be live.
-    pub(super) fn use_key(&mut self, mark: Option<&KeyMark>, hit: Hit) -> Verdict {
+    /// The name of the topic whose dead letters this one is among.
+    pub(super) fn original_of(&self, at: MessageAt) -> Option<TopicName> {
+        let name = self.topics.get(&at.topic)?.name.as_str().strip_prefix("dlq.")?;
+        TopicName::parse(name).ok()
+    }
+
+    /// Takes a key into the window; it must not be live. `produced` is the window of a produce's topic.
+    pub(super) fn use_key(&mut self, mark: Option<&KeyMark>, hit: Hit, produced: Option<Millis>) -> Verdict {
         let Some(mark) = mark else { return Ok(()) };
-        if let Some(live) = self.live_key(mark.digest) {
+        let is_off = produced == Some(Millis(0));
+        if is_off != (mark.fingerprint == u64::MAX) {
+            return Err(format!("{mark:?} is kept although the window is {produced:?}"));
+        }
+        if is_off {
+            return Ok(());
+        }
+        if let Some(live) = self.live_key(mark.digest, produced.unwrap_or(self.limits.key_window)) {
             return Err(format!("a key stored {:?} and then {hit:?}", live.hit));
         }
         let (digest, fingerprint) = (mark.digest, mark.fingerprint);
-        self.keys.push_back(KeyUse { digest, fingerprint, at: self.now, hit });
+        let topic = hit.topic(self);
+        self.keys.push_back(KeyUse { digest, fingerprint, at: self.now, hit, topic });
         Ok(())
     }
 
     /// A key inside its window.
-    pub(super) fn live_key(&self, digest: driftq_core::KeyDigest) -> Option<&KeyUse> {
-        let window = self.limits.key_window;
+    pub(super) fn live_key(&self, digest: driftq_core::KeyDigest, window: Millis) -> Option<&KeyUse> {
         self.keys.iter().rev().find(|used| used.digest == digest && used.at.after(window) > self.now)
     }
 
@@ -285,7 +299,7 @@ impl Model {
         for _ in 0..count {
             let is_full = self.keys.len() >= self.limits.keys_max;
             let oldest = self.keys.pop_front().ok_or("a key was forgotten that was not there")?;
-            if !is_full && oldest.at.after(self.limits.key_window) > self.now {
+            if !is_full && oldest.at.after(self.longest_window()) > self.now {
                 return Err("a key was forgotten inside its window".to_owned());
             }
         }

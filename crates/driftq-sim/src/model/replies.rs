@@ -10,8 +10,8 @@ use super::{Hit, Model, Standing, index};
 use crate::acts;
 use crate::calls::{Ask, Outcome, Sent};
 use driftq_core::{
-    Claim, Closing, Command, CreateRun, CreateTopic, Event, IdempotencyKey, LeaseId, Nack, NewInput,
-    Position, Produce, Produced, Record, Redrive, Rejection, ReplayRun, Reply, RunId, TopicName,
+    Claim, Closing, Command, CreateRun, CreateTopic, Event, IdempotencyKey, LeaseId, Millis, Nack, NewInput,
+    Position, Produce, Produced, Record, Redrive, Rejection, ReplayRun, Reply, RunId, TopicName, WaitedFor,
 };
 use driftq_engine::{Refusal, Timeline};
 
@@ -33,7 +33,7 @@ pub(crate) struct Surroundings {
 /// What a message may take in the log besides its content.
 const RECORD_OVERHEAD: usize = 2_048;
 /// How long an idle group counts as one that will go on reading.
-const GROUP_LIVE_MAX: driftq_core::Millis = driftq_core::Millis(5 * 60 * 1000);
+const GROUP_LIVE_MAX: Millis = Millis(5 * 60 * 1000);
 
 type Facts<'a> = &'a [(Position, Record)];
 
@@ -62,12 +62,14 @@ impl Model {
                 Outcome::Refused(Refusal::Rejected(Rejection::TooManyGroups(max))),
             ) => sent.consumer().is_some_and(|open| self.is_full_of_groups(&open.topic, *max)),
             (Ask::Pull { open, .. }, Outcome::Refused(Refusal::Rejected(Rejection::UnknownGroup { .. }))) => {
-                self.group_named(&open.topic, &open.group).is_none()
+                // A stream that ended with its group stays ended.
+                self.was_something_deleted() || self.group_named(&open.topic, &open.group).is_none()
             }
             (Ask::Pull { max, .. }, Outcome::Deliveries { taken, untaken }) => {
                 let count = taken.len() + untaken.len();
                 let all = taken.iter().chain(untaken);
-                let fits = (count > 0 || around.draining) && count <= usize::try_from(*max).unwrap_or(0);
+                let fits = (count > 0 || around.draining || is_deletion(facts))
+                    && count <= usize::try_from(*max).unwrap_or(0);
                 fits && all
                     .into_iter()
                     .all(|d| self.is_delivery(d, facts, sent) || self.may_be_forgotten(d, around))
@@ -75,7 +77,7 @@ impl Model {
             (Ask::Poll(poll), Outcome::Deliveries { taken, untaken }) => {
                 let count = taken.len() + untaken.len();
                 let all = taken.iter().chain(untaken);
-                let fits = count > 0 || around.draining || around.waited >= poll.wait.0;
+                let fits = count > 0 || around.draining || around.waited >= poll.wait.0 || is_deletion(facts);
                 let most = usize::try_from(poll.consumer.max_in_flight).unwrap_or(0);
                 fits && count <= most
                     && all
@@ -202,6 +204,11 @@ impl Model {
                 }),
                 _ => !*duplicate,
             },
+            Reply::TopicPatched { topic } => facts.iter().any(|(_, record)| {
+                matches!((command, record), (Command::PatchTopic(patch), Record::TopicSet(fact))
+                    if fact.topic == *topic && (&fact.actor, &fact.reason) == (&patch.actor, &patch.reason))
+            }),
+            Reply::MadeDue { was, .. } => *was != WaitedFor::Nothing,
             _ => true,
         };
         let value = acts::told_at(&entry, self.wall);
@@ -295,7 +302,7 @@ impl Model {
             (Command::ControlRedriveJob(control), Reply::RedriveJob { job, .. }) => {
                 control.job == *job && self.is_controlled(control)
             }
-            _ => false,
+            _ => self.operated(command, reply, facts),
         }
     }
 
@@ -306,7 +313,10 @@ impl Model {
             return false;
         }
         if got.duplicate {
-            let hit = asked.idempotency.as_ref().and_then(|key| self.hit(key, &format!("produce {topic}")));
+            let hit = asked
+                .idempotency
+                .as_ref()
+                .and_then(|key| self.hit(key, &format!("produce {topic}"), self.window_of(topic)));
             // Another message of the same batch may have pushed the key out since.
             let known = || {
                 let key = asked.idempotency.as_ref()?;
@@ -345,7 +355,7 @@ impl Model {
         let topic = self.topic_named(&create.topic).map(|(id, _)| id);
         let hit = topic
             .zip(create.idempotency.as_ref())
-            .and_then(|(topic, key)| self.hit(key, &format!("run {topic}")));
+            .and_then(|(topic, key)| self.hit(key, &format!("run {topic}"), self.limits.key_window));
         hit == Some(Hit::Run(run))
     }
 
@@ -381,9 +391,9 @@ impl Model {
     }
 
     /// What a live key found.
-    pub(super) fn hit(&self, key: &IdempotencyKey, scope: &str) -> Option<Hit> {
+    pub(super) fn hit(&self, key: &IdempotencyKey, scope: &str, window: Millis) -> Option<Hit> {
         let digest = self.digest(key, scope)?;
-        self.live_key(digest).map(|used| used.hit)
+        self.live_key(digest, window).map(|used| used.hit)
     }
 
     // --- what was not done ------------------------------------------------------------------------------------
@@ -424,6 +434,11 @@ impl Model {
             Command::StartRedriveJob(start) => self.refuses_job(start, why),
             Command::ControlRedriveJob(control) => self.refuses_control(control, why),
             Command::Lease(_) | Command::GiveBack(_) | Command::Audited(_) => false,
+            Command::PatchTopic(_)
+            | Command::DeleteTopic(_)
+            | Command::SeekGroup(_)
+            | Command::DeleteGroup(_)
+            | Command::RetryNow(_) => self.refuses_operation(command, why),
         }
     }
 
@@ -466,16 +481,19 @@ impl Model {
             Rejection::DeadlinePassed => {
                 // A repeat of what was stored in time gets the first answer.
                 let again = found.zip(asked.idempotency.as_ref());
-                let again =
-                    again.is_some_and(|((id, _), key)| self.hit(key, &format!("produce {id}")).is_some());
+                let again = again.is_some_and(|((id, _), key)| {
+                    self.hit(key, &format!("produce {id}"), self.window_of(id)).is_some()
+                });
                 asked.deadline.is_some_and(|deadline| deadline <= self.wall) && !again
             }
             Rejection::FingerprintDiffers => asked.idempotency.as_ref().is_some_and(|key| {
+                let window = found.map_or(self.limits.key_window, |(id, _)| self.window_of(id));
                 let digest = found.and_then(|(id, _)| self.digest(key, &format!("produce {id}")));
                 // Two messages of one batch may differ in it as well; then the first one left no fact.
                 key.fingerprint.is_some()
-                    && digest
-                        .is_none_or(|digest| self.live_key(digest).is_none_or(|live| live.fingerprint != 0))
+                    && digest.is_none_or(|digest| {
+                        self.live_key(digest, window).is_none_or(|live| live.fingerprint != 0)
+                    })
             }),
             Rejection::Backpressure { reason } => found.is_some_and(|(id, topic)| {
                 let partition = partition_for(asked, topic.partitions.len());
@@ -494,6 +512,7 @@ impl Model {
         let Some(partition) = self.topics.get(&topic).and_then(|t| t.partitions.get(index(number))) else {
             return false;
         };
+        let (messages_max, bytes_max) = self.bounds_of(topic);
         let now = self.now;
         let is_live = |group: &super::Group| {
             let mut standings = group.partitions.iter().flat_map(|progress| progress.standings.values());
@@ -506,8 +525,8 @@ impl Model {
             let (count, bytes) =
                 open.fold((0, 0), |(count, bytes), (_, m)| (count + 1, bytes + u64::from(m.bytes)));
             match reason {
-                "partition_buffer_full" => self.limits.partition_messages_max.is_some_and(|max| count >= max),
-                _ => self.limits.partition_bytes_max.is_some_and(|max| bytes >= max),
+                "partition_buffer_full" => messages_max.is_some_and(|max| count >= max),
+                _ => bytes_max.is_some_and(|max| bytes >= max),
             }
         })
     }
@@ -550,6 +569,7 @@ impl Model {
             (Rejection::InputChanged, Some(run)) => {
                 matches!(&replay.input, NewInput::Patched { of, .. } if *of != run.input)
             }
+            (Rejection::CommandsDeleted(_), Some(run)) => !self.topics.contains_key(&run.command.topic),
             (Rejection::UnknownStep { .. }, Some(run)) => steps_to_forget(run, replay).is_none(),
             (why, _) => self.is_unknown_run(&replay.run_id, why),
         }
@@ -579,12 +599,27 @@ impl Model {
             }
             Rejection::NotOnTimeline(_) => {
                 let target = redrive.target_topic.as_ref().and_then(|name| self.topic_named(name));
-                let original = dead.and_then(|dead| self.topics.get(&dead.original.topic));
-                target.map(|(_, topic)| topic).or(original).is_some_and(super::Topic::is_timeline)
+                let original = at.and_then(|at| self.original_of(at));
+                let original = original.as_ref().and_then(|name| self.topic_named(name));
+                target.or(original).is_some_and(|(_, topic)| topic.is_timeline())
+            }
+            Rejection::OriginalDeleted(_) => {
+                let original = at.and_then(|at| self.original_of(at));
+                redrive.target_topic.is_none()
+                    && original.is_some_and(|name| self.topic_named(&name).is_none())
+            }
+            Rejection::CommandsDeleted(_) => {
+                let run = dead.and_then(|dead| self.runs.get(&dead.run?.run));
+                run.is_some_and(|run| !self.topics.contains_key(&run.command.topic))
             }
             why => self.refuses_dead_letter(&redrive.dead_letter, why),
         }
     }
+}
+
+/// Whether a topic or a group was deleted in this turn, which ends who waits there.
+fn is_deletion(facts: Facts<'_>) -> bool {
+    facts.iter().any(|(_, record)| matches!(record, Record::TopicDeleted(_) | Record::GroupDeleted(_)))
 }
 
 fn acked_by(record: &Record, claim: &Claim) -> Option<driftq_core::MessageOf> {

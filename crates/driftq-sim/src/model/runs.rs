@@ -25,7 +25,7 @@ impl Model {
         moves.then_some(run)
     }
 
-    fn expect_event(
+    pub(super) fn expect_event(
         &mut self,
         run: &Run,
         attempt: Attempt,
@@ -175,7 +175,6 @@ impl Model {
                 bind(&mut self.known, mark, key, &format!("run {}", fact.topic))?;
             }
         }
-        self.use_key(fact.key.as_ref(), Hit::Run(fact.run))?;
         let timeline = self.topics.get_mut(&fact.timeline).ok_or("a run without a timeline")?;
         if timeline.partitions.len() != 1 || !timeline.partitions.iter().all(|p| p.messages.is_empty()) {
             return Err(format!("run {} took a timeline that is in use", fact.run_id));
@@ -204,7 +203,7 @@ impl Model {
         });
         self.expect_command(&run, fact.command, position);
         self.runs.insert(fact.run, run);
-        Ok(())
+        self.use_key(fact.key.as_ref(), Hit::Run(fact.run), None)
     }
 
     pub(super) fn event(
@@ -223,7 +222,8 @@ impl Model {
             let (attempt, timeline) = (run.attempt, run.timeline);
             self.worker_event(fact, attempt, timeline, context)?;
         }
-        self.use_key(fact.key.as_ref(), Hit::Message(timeline_place(fact.topic, fact.offset)))?;
+        let window = Some(self.window_of(fact.topic));
+        self.use_key(fact.key.as_ref(), Hit::Message(timeline_place(fact.topic, fact.offset)), window)?;
         let message = Message {
             position,
             bytes: fact.bytes,
@@ -408,7 +408,7 @@ impl Model {
                 self.noting = Some(Noting { by_call: true, by_jobs, edited: None });
             }
         }
-        self.use_key(fact.key.as_ref(), Hit::Run(run.no))?;
+        self.use_key(fact.key.as_ref(), Hit::Run(run.no), None)?;
         let mut next = run.clone();
         next.replay_seq = fact.of.replay_seq;
         (next.attempt, next.status, next.ends) = (Attempt(0), RunStatus::Queued, 0);
@@ -418,7 +418,11 @@ impl Model {
         }
         next.steps.retain(|step, _| !fact.forget.contains(step));
         for at in run.dead_letters.iter().copied() {
-            if self.message(at)?.dead.as_ref().is_some_and(|dead| dead.closed.is_none()) {
+            if self
+                .message_at(at)
+                .and_then(|message| message.dead.as_ref())
+                .is_some_and(|dead| dead.closed.is_none())
+            {
                 let replay_seq = fact.of.replay_seq;
                 self.expect(format!("closing of {at:?}"), move |record| {
                     matches!(record, Record::DeadLetterClosed(closed)

@@ -97,6 +97,7 @@ impl World {
         let checkpoints = TapedCheckpoints::new(disk, self.bug, Arc::clone(&self.checkpoints));
         let options = EngineOptions {
             limits: self.limits,
+            patterns: driftq_core::Patterns::default(),
             seed: self.seed,
             release: "simulated".to_owned(),
             checkpoint_bytes: self.setup.checkpoint_bytes,

@@ -6,7 +6,7 @@ use super::flights::bodies_of;
 use super::{Flight, InHand, World};
 use crate::calls::{Ask, Outcome, Sent};
 use crate::model::{Context, Surroundings, Verdict};
-use driftq_core::{Body, Content, Delivery, Millis, Position, Record};
+use driftq_core::{Body, Content, Delivery, GroupName, Millis, Position, Record, TopicName};
 use driftq_engine::{Bodies, OpenConsumer, Refusal};
 
 impl World {
@@ -27,7 +27,9 @@ impl World {
             let position = self.model.applied.next();
             let (monotonic, wall) = (self.now(), self.wall());
             let mut context = Context { calls: Some(&calls), monotonic, wall, marks: &mut self.marks };
+            let gone = self.model.readers_gone_with(&record);
             self.model.follow(position, &record, &mut context)?;
+            self.end_streams(&gone);
             self.history.push(bytes.clone());
             self.keep_body(position, &record);
             facts.push((position, record));
@@ -40,6 +42,15 @@ impl World {
             return Err(format!("{:?} was answered without reason to {:?}", call.outcome, call.ask));
         }
         self.conclude()
+    }
+
+    /// The streams of groups that are deleted have ended.
+    fn end_streams(&mut self, gone: &[(TopicName, GroupName)]) {
+        for stream in &mut self.streams {
+            let is_gone =
+                |(topic, group): &(_, _)| stream.open.topic == *topic && stream.open.group == *group;
+            stream.is_open &= !gone.iter().any(is_gone);
+        }
     }
 
     /// Ticks off the answers that are right at this moment, and notes what they promise.
@@ -196,7 +207,8 @@ impl World {
         if self.armed.stop {
             return Ok(());
         }
-        let message = self.model.message(delivery.at)?;
+        // It may have been deleted since, with its topic.
+        let Some(message) = self.model.message_at(delivery.at) else { return Ok(()) };
         if self.is_event(message.content) {
             // An event's text is rendered by the edge.
             return Ok(());
