@@ -15,9 +15,9 @@ use driftq_api::{
     PatchTopicRequest, Topic, TopicDetailPage, TopicList, TopicListQuery,
 };
 use driftq_core::{
-    CreateTopic, DeleteTopic, MessageAt, Offset, PartitionId, PatchTopic, Position, TopicName,
+    CreateTopic, DeleteTopic, MessageAt, Offset, PartitionId, PatchTopic, Position, Rejection, TopicName,
 };
-use driftq_engine::Broker;
+use driftq_engine::{Broker, Refusal};
 use http::StatusCode;
 use serde_json::json;
 
@@ -133,10 +133,18 @@ pub(crate) async fn patch(
     let act = Act::new("topic.changed", json!({"topic": name.as_str()}));
     let broker = operator.acting(act.because(reason.as_deref()).changing(&given));
     let patch = PatchTopic { topic: name.clone(), settings, actor: operator.actor(), reason };
-    let id = broker.patch_topic(patch).await.map_err(Problem::of_a_group)?;
+    let id = broker.patch_topic(patch).await.map_err(|refusal| refused(refusal, &name))?;
     let look =
         move |state: &driftq_core::State| state.topics.get(&id).map(|topic| topics::topic(state, topic));
     broker.look(look).await?.map(ok).ok_or_else(|| unknown(&name))
+}
+
+/// A topic that is not there is told as every path tells it, hidden or absent.
+fn refused(refusal: Refusal, name: &TopicName) -> Problem {
+    match refusal {
+        Refusal::Rejected(Rejection::UnknownTopic(_)) => unknown(name),
+        refusal => refusal.into(),
+    }
 }
 
 /// `DELETE /v1/topics/{topic}`: it is gone with all that was in it; its consumers end.
@@ -147,8 +155,9 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let reason = convert::reason(query.reason)?;
     let act = Act::new("topic.deleted", json!({"topic": name.as_str()})).because(reason.as_deref());
-    let delete = DeleteTopic { topic: name, actor: operator.actor(), reason };
-    operator.acting(act).delete_topic(delete).await.map_err(Problem::of_a_group)?;
+    let delete = DeleteTopic { topic: name.clone(), actor: operator.actor(), reason };
+    let broker = operator.acting(act);
+    broker.delete_topic(delete).await.map_err(|refusal| refused(refusal, &name))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

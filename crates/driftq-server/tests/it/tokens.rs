@@ -159,6 +159,19 @@ fn sample(operation: &str) -> (&'static str, Value) {
         "pause_redrive_job" => ("/v1/dlq/jobs/job_1/pause", json!({})),
         "resume_redrive_job" => ("/v1/dlq/jobs/job_1/resume", json!({})),
         "stop_redrive_job" => ("/v1/dlq/jobs/job_1/stop", json!({})),
+        "patch_topic" => ("/v1/topics/acme.orders", json!({"partition_max_messages": 1000})),
+        "delete_topic" => ("/v1/topics/acme.again", Value::Null),
+        "retry_now" => (
+            "/v1/retry-now",
+            json!({"topic": "acme.orders", "group": "workers", "partition": 0, "offset": 1}),
+        ),
+        "explain" => ("/v1/explain?topic=acme.orders&group=workers&partition=0&offset=1", Value::Null),
+        "list_groups" => ("/v1/groups", Value::Null),
+        "delete_group" => ("/v1/groups?topic=acme.again&group=workers", Value::Null),
+        "seek_group" => {
+            ("/v1/groups/seek", json!({"topic": "acme.orders", "group": "workers", "to": "earliest"}))
+        }
+        "stats" => ("/v1/stats", Value::Null),
         "show_clock" => ("/v1/dev/clock", Value::Null),
         "move_clock" => ("/v1/dev/clock", json!({"advance_ms": 1})),
         new => panic!("give {new} a sample that touches what a furnished broker holds"),

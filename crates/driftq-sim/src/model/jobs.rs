@@ -49,8 +49,8 @@ impl Job {
 
     fn reaches_share(&self) -> bool {
         let (succeeded, failed) = self.counted();
-        let share = self.spec.stop_share.map(u64::from);
-        share.is_some_and(|share| failed * WHOLE >= share * (succeeded + failed))
+        let (share, ended) = (self.spec.stop_share.map(u64::from), succeeded + failed);
+        share.is_some_and(|share| ended > 0 && failed * WHOLE >= share * ended)
     }
 
     fn canary_left(&self) -> u64 {

@@ -232,7 +232,10 @@ impl Model {
             let count = self.topics.get(&to.topic).map_or(1, |topic| topic.partitions.len());
             let expected = (&Body::Of(message.content), &dead.group, dead.policy, &message.tenant);
             (&fact.body, &fact.only_group, fact.policy, &fact.tenant) == expected
-                && to.topic == dead.original.topic
+                && self
+                    .original_of(*at)
+                    .and_then(|name| self.topic_named(&name))
+                    .is_some_and(|(id, _)| id == to.topic)
                 && index(to.partition) == index(dead.original.partition) % count.max(1)
                 && (fact.due, fact.deadline, fact.run, fact.key) == (None, None, None, None)
                 && dead.run.is_none()

@@ -77,24 +77,11 @@ impl Model {
         for id in gone {
             self.groups.remove(&id);
         }
-        self.forget_keys_of(fact.topic);
+        self.keys.retain(|used| used.topic != Some(fact.topic));
         self.topics.remove(&fact.topic);
         self.withdraw_redrives_to(fact.topic, context);
         self.deletions += 1;
         Ok(())
-    }
-
-    /// The keys of a topic go with it; of others only what a later use of the same key has replaced.
-    fn forget_keys_of(&mut self, topic: TopicId) {
-        let mut newest = BTreeMap::new();
-        for used in &self.keys {
-            newest.insert(used.digest, (used.at, used.topic));
-        }
-        if newest.values().any(|(_, of)| *of == Some(topic)) {
-            self.keys.retain(|used| {
-                newest.get(&used.digest).is_some_and(|(at, of)| *at == used.at && *of != Some(topic))
-            });
-        }
     }
 
     pub(super) fn group_deleted(&mut self, fact: &GroupDeleted, context: &mut Context<'_>) -> Verdict {
