@@ -34,7 +34,7 @@ def refuses_what_is_invalid(ctx: Any, response: Any, case: Any) -> bool | None:
     """Invalid data gets a 4xx, if it is in a part that is read."""
     query = case.query if isinstance(case.query, dict) else {}
     has_body = bool(response.request.body)
-    has_empty = any(value in ("", [], None) for value in query.values())
+    has_empty = any(value in ("", [], {}, None) for value in query.values())
     if query and (has_body or has_empty):
         return None
     return negative_data_rejection(ctx, response, case)

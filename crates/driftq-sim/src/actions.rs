@@ -163,7 +163,8 @@ impl World {
                     },
                     idempotency: key.map(|key| idempotency(key, 0, None)),
                     actor: Some("ops".to_owned()),
-                    reason: None,
+                    // Tells one job from another that moves the same.
+                    reason: key.map(|key| format!("with key {key}")),
                 };
                 (Command::StartRedriveJob(Box::new(start)), *fate)
             }

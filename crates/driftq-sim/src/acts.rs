@@ -48,6 +48,11 @@ pub(crate) fn told_at(entry: &str, wall: WallTime) -> Vec<u8> {
     format!("{},\"at_ms\":{wall}}}", entry.trim_end_matches('}')).into_bytes()
 }
 
+/// Whether a record is an entry of the audit log.
+pub(crate) fn is_entry(record: &Record) -> bool {
+    value_of(record).is_some_and(|value| value.starts_with(b"{\"act\":"))
+}
+
 /// The value of a message that was appended with one.
 pub(crate) fn value_of(record: &Record) -> Option<Vec<u8>> {
     let Record::MessageAppended(message) = record else { return None };

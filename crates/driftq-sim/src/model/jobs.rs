@@ -194,7 +194,11 @@ impl Model {
         }
         if let Some(calls) = context.calls {
             let asked = calls.iter().filter_map(Sent::command).find_map(|command| match command {
-                Command::StartRedriveJob(start) if start.spec == fact.spec => Some(start),
+                Command::StartRedriveJob(start)
+                    if (&start.spec, &start.reason) == (&fact.spec, &fact.reason) =>
+                {
+                    Some(start)
+                }
                 _ => None,
             });
             let asked = asked.ok_or_else(|| format!("nobody asked for {fact:?}"))?;

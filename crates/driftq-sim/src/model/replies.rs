@@ -15,6 +15,18 @@ use driftq_core::{
 };
 use driftq_engine::{Refusal, Timeline};
 
+/// Whether the answer may be that of another call with the same key.
+fn is_keyed_redrive(command: &Command) -> bool {
+    matches!(command, Command::Redrive(redrive) if redrive.idempotency.is_some())
+}
+
+/// Whether there is an entry in the audit log for each closing of a turn, whoever asked for it.
+fn each_closing_is_told(facts: Facts<'_>) -> bool {
+    let closings = facts.iter().filter(|(_, record)| matches!(record, Record::DeadLetterClosed(_))).count();
+    let told = facts.iter().filter(|(_, record)| acts::is_entry(record)).count();
+    told >= closings
+}
+
 /// What the outside knows when an answer is judged.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Surroundings {
@@ -213,7 +225,7 @@ impl Model {
         };
         let value = acts::told_at(&entry, self.wall);
         let is_told = facts.iter().any(|(_, record)| acts::value_of(record).as_ref() == Some(&value));
-        is_told || !has_changed
+        is_told || !has_changed || is_keyed_redrive(command) && each_closing_is_told(facts)
     }
 
     fn is_done(&self, command: &Command, reply: &Reply, facts: Facts<'_>) -> bool {
