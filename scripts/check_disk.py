@@ -123,6 +123,16 @@ class Driftqd:
         finally:
             connection.close()
 
+    def freeze(self) -> None:
+        """Stops every thread where it is; a call that is in the kernel comes to its end first."""
+        self.process.send_signal(signal.SIGSTOP)
+        threads = Path(f"/proc/{self.process.pid}/task")
+
+        def is_still(stat: Path) -> bool:
+            return stat.read_text().rpartition(")")[2].split()[0] in "Tt"
+
+        wait_for("a standstill", lambda: all(is_still(thread / "stat") for thread in threads.iterdir()))
+
     def end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
         return self.process.wait(PATIENCE_S)
@@ -258,6 +268,8 @@ def p01_p06_what_was_answered_survives_a_power_cut(binary: str, cuts: int, seed:
                     thread.start()
                 # The moment of a power cut is nobody's choice.
                 time.sleep(load.random.uniform(0.005, 0.25))
+                # A machine without power answers nobody: no answer may leave between the cut and the end.
+                server.freeze()
                 disk.cut()
                 server.process.kill()
                 for thread in threads:
