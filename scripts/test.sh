@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Passes when the tree may land: formatting, lints, every test, the torture test, the Python side.
+# Passes when the tree may land: formatting, lints, every test, the documents, the scenarios, torture, the Python side.
 # One profile builds everything. Usage: bash scripts/test.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,7 +27,13 @@ step "tests" run_tests
 step "documentation's examples" cargo test --workspace --doc --quiet
 step "README" python3 scripts/check_readme.py target/debug/driftqd
 step "dialect A by curl" python3 scripts/check_dialect_a.py target/debug/driftqd
+step "documents" python3 scripts/check_docs.py target/debug/driftqd
+step "scenarios' runner" python3 -m unittest spec/scenarios/runner/test_runner.py
+step "scenarios" python3 spec/scenarios/runner --driftqd target/debug/driftqd
 step "torture" target/debug/driftq-torture --cycles 50
 step "disk faults" python3 scripts/check_disk.py target/debug/driftqd --cuts 20
 step "python" bash scripts/check_python.sh
+step "wheel" bash scripts/check_wheel.sh
+# The same requests every time, so that a run says something about the change; without SEED they are new ones.
+step "requests made from the document" env SEED=1 bash scripts/check_openapi.sh target/debug/driftqd
 printf '\nall passed in %ss\n' "$SECONDS"
