@@ -9,6 +9,7 @@ use driftq_core::{
     GroupName, IdempotencyKey, KeyMark, MessageAppended, MessageAt, MessageOf, Millis, Offset, PartitionId,
     Position, Produce, Record, SkipReason, TopicCreated, TopicKind, TopicName, TopicSettings, WallTime,
 };
+use std::collections::BTreeSet;
 
 impl Model {
     pub(super) fn topic_created(
@@ -227,7 +228,8 @@ impl Model {
     /// A job redrives a dead letter as it was: to its group, its topic and its partition.
     fn moved_by_job(&mut self, fact: &MessageAppended) -> Verdict {
         let to = fact.at;
-        let fits = self.dead_letters().into_iter().find(|(at, dead)| {
+        // More than one when a message that was redriven for all groups failed again in a group that had failed it before.
+        let fits = self.dead_letters().into_iter().filter(|(at, dead)| {
             let Some(message) = self.message_at(*at) else { return false };
             let count = self.topics.get(&to.topic).map_or(1, |topic| topic.partitions.len());
             let expected = (&Body::Of(message.content), &dead.group, dead.policy, &message.tenant);
@@ -241,12 +243,15 @@ impl Model {
                 && dead.run.is_none()
                 && !self.movers(*at).is_empty()
         });
-        let Some((at, _)) = fits else {
+        let fits: BTreeSet<_> = fits.map(|(at, _)| at).collect();
+        if fits.is_empty() {
             return Err(format!("{fact:?} is no redrive that was asked for, by a call or by a job"));
-        };
-        self.noting = Some(Noting { by_call: false, by_jobs: self.movers(at), edited: Some(false) });
+        }
+        let by_jobs = fits.iter().flat_map(|at| self.movers(*at)).collect();
+        self.noting = Some(Noting { by_call: false, by_jobs, edited: Some(false) });
         self.expect("redriven dead letter", move |record| {
-            matches!(record, Record::DeadLetterClosed(closed) if closed.at == at) && closes(record, to)
+            matches!(record, Record::DeadLetterClosed(closed) if fits.contains(&closed.at))
+                && closes(record, to)
         });
         Ok(())
     }
