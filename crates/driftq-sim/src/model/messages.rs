@@ -187,7 +187,7 @@ impl Model {
             self.expect("redriven dead letter", move |record| closes(record, to));
             return Ok(());
         }
-        let fits = found.iter().find(|(redrive, at, message, dead)| {
+        let mut fits = found.iter().filter(|(redrive, at, message, dead)| {
             let original = self.original_of(*at);
             let name = redrive.target_topic.clone().or_else(|| original.clone());
             let target = name.as_ref().and_then(|name| self.topic_named(name)).map(|(id, _)| id);
@@ -208,27 +208,45 @@ impl Model {
                 && dead.run.is_none()
                 && fact.key.is_some() == redrive.idempotency.is_some()
         });
-        let Some((redrive, at, _, _)) = fits else {
+        let Some((redrive, at, _, _)) = fits.next() else {
             return self.moved_by_job(fact);
         };
         let (redrive, at) = (*redrive, *at);
         let is_plain = redrive.value.is_none() && fact.key.is_none();
-        let by_jobs = if is_plain { self.movers(at) } else { Vec::new() };
+        let mut others = if is_plain { self.fit_for_jobs(fact) } else { BTreeSet::new() };
+        let by_jobs = others.iter().flat_map(|at| self.movers(*at)).collect();
+        others.extend(fits.map(|(_, at, _, _)| *at));
         self.noting = Some(Noting { by_call: true, by_jobs, edited: Some(redrive.value.is_some()) });
         if let (Some(mark), Some(key)) = (&fact.key, &redrive.idempotency) {
             bind(&mut self.known, mark, key, &format!("redrive {at:?}"))?;
         }
         context.marks.hit(if redrive.value.is_some() { "redriven edited" } else { "redriven" });
         self.expect("redriven dead letter", move |record| {
-            matches!(record, Record::DeadLetterClosed(closed) if closed.at == at) && closes(record, to)
+            let is_one = |closed: MessageAt| closed == at || others.contains(&closed);
+            matches!(record, Record::DeadLetterClosed(closed) if is_one(closed.at)) && closes(record, to)
         });
         Ok(())
     }
 
     /// A job redrives a dead letter as it was: to its group, its topic and its partition.
     fn moved_by_job(&mut self, fact: &MessageAppended) -> Verdict {
+        let (to, fits) = (fact.at, self.fit_for_jobs(fact));
+        if fits.is_empty() {
+            return Err(format!("{fact:?} is no redrive that was asked for, by a call or by a job"));
+        }
+        let by_jobs = fits.iter().flat_map(|at| self.movers(*at)).collect();
+        self.noting = Some(Noting { by_call: false, by_jobs, edited: Some(false) });
+        self.expect("redriven dead letter", move |record| {
+            matches!(record, Record::DeadLetterClosed(closed) if fits.contains(&closed.at))
+                && closes(record, to)
+        });
+        Ok(())
+    }
+
+    /// The dead letters that a job may have redriven by this fact. More than one when a message failed again in a group
+    /// that had failed it before: it was redriven for all groups, or the group was forgotten and came anew.
+    fn fit_for_jobs(&self, fact: &MessageAppended) -> BTreeSet<MessageAt> {
         let to = fact.at;
-        // More than one when a message that was redriven for all groups failed again in a group that had failed it before.
         let fits = self.dead_letters().into_iter().filter(|(at, dead)| {
             let Some(message) = self.message_at(*at) else { return false };
             let count = self.topics.get(&to.topic).map_or(1, |topic| topic.partitions.len());
@@ -243,17 +261,7 @@ impl Model {
                 && dead.run.is_none()
                 && !self.movers(*at).is_empty()
         });
-        let fits: BTreeSet<_> = fits.map(|(at, _)| at).collect();
-        if fits.is_empty() {
-            return Err(format!("{fact:?} is no redrive that was asked for, by a call or by a job"));
-        }
-        let by_jobs = fits.iter().flat_map(|at| self.movers(*at)).collect();
-        self.noting = Some(Noting { by_call: false, by_jobs, edited: Some(false) });
-        self.expect("redriven dead letter", move |record| {
-            matches!(record, Record::DeadLetterClosed(closed) if fits.contains(&closed.at))
-                && closes(record, to)
-        });
-        Ok(())
+        fits.map(|(at, _)| at).collect()
     }
 
     pub(super) fn due(&mut self, at: MessageAt, context: &mut Context<'_>) -> Verdict {
