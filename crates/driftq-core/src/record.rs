@@ -569,8 +569,9 @@ pub struct RunReplayed {
     pub of: RunOf,
     /// The new input, minified JSON; `None` when it stays.
     pub input: Option<RunInput>,
-    /// Steps whose outputs are forgotten.
-    pub forget: Vec<StepName>,
+    /// Finished steps stored at this record or later are forgotten; `None` keeps all. A place instead of names: a run
+    /// may have more names than a record may have bytes.
+    pub forget_from: Option<Position>,
     /// Where the new command is.
     pub command: MessageAt,
     /// When, wall clock.

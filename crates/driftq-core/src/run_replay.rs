@@ -11,7 +11,7 @@ use crate::produce::make_room_for_key;
 use crate::run::{Run, RunStatus, command_message, find_run};
 use crate::{
     Attempt, Body, Closing, Event, KeyMark, NewInput, Position, Record, Rejection, Replay, ReplayRun, Reply,
-    RunInput, RunOf, RunReplayed, State, StepName,
+    RunInput, RunOf, RunReplayed, State,
 };
 use alloc::{boxed::Box, string::ToString, vec, vec::Vec};
 
@@ -33,7 +33,7 @@ pub(crate) fn decide_replay(
     if !state.topics.contains_key(&run.command.topic) {
         return Err(Rejection::CommandsDeleted(run.id.as_str().to_string()));
     }
-    let forget = forgotten_steps(&run, &replay)?;
+    let forget_from = forgotten_steps(&run, &replay)?;
     let (input, changed) = match replay.input {
         NewInput::Same => (None, Vec::new()),
         NewInput::Whole(input) => (Some(input), vec!["input".to_string()]),
@@ -58,7 +58,7 @@ pub(crate) fn decide_replay(
     draft.push(Record::RunReplayed(Box::new(RunReplayed {
         of,
         input: input.map(RunInput),
-        forget,
+        forget_from,
         command,
         wall: state.wall,
         key,
@@ -77,9 +77,9 @@ pub(crate) fn decide_replay(
     Ok(Reply::RunReplayed { run: run.no, replay_seq: of.replay_seq })
 }
 
-/// Which finished steps run again. The order of the rules is the contract's.
-fn forgotten_steps(run: &Run, replay: &ReplayRun) -> Result<Vec<StepName>, Rejection> {
-    let all = || run.steps.keys().cloned().collect();
+/// From which record on finished steps run again. The order of the rules is the contract's.
+fn forgotten_steps(run: &Run, replay: &ReplayRun) -> Result<Option<Position>, Rejection> {
+    const ALL: Option<Position> = Some(Position(0));
     let from = match &replay.from_step {
         Some(step) => Some(run.steps.get(step).ok_or_else(|| Rejection::UnknownStep {
             run_id: run.id.as_str().to_string(),
@@ -88,17 +88,16 @@ fn forgotten_steps(run: &Run, replay: &ReplayRun) -> Result<Vec<StepName>, Rejec
         None => None,
     };
     if replay.fresh {
-        return Ok(all());
+        return Ok(ALL);
     }
     if let Some(from) = from {
-        let later = run.steps.iter().filter(|(_, step)| step.position >= from.position);
-        return Ok(later.map(|(name, _)| name.clone()).collect());
+        return Ok(Some(from.position));
     }
     Ok(match &replay.input {
-        NewInput::Patched { .. } => Vec::new(),
-        NewInput::Whole(_) => all(),
-        NewInput::Same if run.status == RunStatus::Succeeded => all(),
-        NewInput::Same => Vec::new(),
+        NewInput::Patched { .. } => None,
+        NewInput::Whole(_) => ALL,
+        NewInput::Same if run.status == RunStatus::Succeeded => ALL,
+        NewInput::Same => None,
     })
 }
 
@@ -128,8 +127,8 @@ pub(crate) fn apply_replayed(state: &mut State, position: Position, fact: &RunRe
     if fact.input.is_some() {
         run.input = position;
     }
-    for step in &fact.forget {
-        run.steps.remove(step);
+    if let Some(from) = fact.forget_from {
+        run.steps.retain(|_, step| step.position < from);
     }
     run.replays.push(Replay {
         replay_seq: fact.of.replay_seq,

@@ -206,7 +206,7 @@ fn change(defect: Defect, state: &State, record: &mut Record) {
                 *due = due.after(fact.at.until(*due)).after(Millis(1));
             }
         }
-        (D::ReplayKeepsSteps, Record::RunReplayed(fact)) => fact.forget.clear(),
+        (D::ReplayKeepsSteps, Record::RunReplayed(fact)) => fact.forget_from = None,
         (D::MoveUncounted, Record::ClosingNoted(fact)) => fact.moved = None,
         (D::JobHurries, Record::RedriveJobAdvanced(fact)) => fact.due_ns -= fact.due_ns / 16,
         (D::TimeFollowsWall, Record::TimeAdvanced(fact)) => {

@@ -151,7 +151,7 @@ fn samples() -> Vec<Record> {
         Record::RunReplayed(Box::new(RunReplayed {
             of: run,
             input: Some(RunInput(b"{}".to_vec())),
-            forget: vec![StepName::parse("fetch").expect("a step")],
+            forget_from: Some(Position(9)),
             command: at,
             wall: WallTime(1_700_000_000_000),
             key: Some(key),

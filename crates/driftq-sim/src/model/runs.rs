@@ -416,7 +416,7 @@ impl Model {
         if fact.input.is_some() {
             next.input = position;
         }
-        next.steps.retain(|step, _| !fact.forget.contains(step));
+        next.steps.retain(|_, at| fact.forget_from.is_none_or(|from| *at < from));
         for at in run.dead_letters.iter().copied() {
             if self
                 .message_at(at)
@@ -449,7 +449,7 @@ impl Model {
         calls: &[Sent],
         marks: &mut crate::marks::Marks,
     ) -> Verdict {
-        let forgotten: BTreeSet<&StepName> = fact.forget.iter().collect();
+        let forgotten = forgotten_by(run, fact);
         let movers = self.run_movers(fact, run);
         self.noting = Some(Noting { by_call: true, by_jobs: movers.clone(), edited: Some(false) });
         for command in calls.iter().filter_map(Sent::command) {
@@ -504,11 +504,17 @@ impl Model {
 
     /// Jobs that may replay this run: as it was, its finished steps kept.
     fn run_movers(&self, fact: &RunReplayed, run: &Run) -> Vec<driftq_core::JobNo> {
-        if fact.input.is_some() || fact.key.is_some() || !fact.forget.is_empty() {
+        if fact.input.is_some() || fact.key.is_some() || !forgotten_by(run, fact).is_empty() {
             return Vec::new();
         }
         run.dead_letters.iter().flat_map(|at| self.movers(*at)).collect()
     }
+}
+
+/// The finished steps that a replay forgets.
+fn forgotten_by<'a>(run: &'a Run, fact: &RunReplayed) -> BTreeSet<&'a StepName> {
+    let is_forgotten = |at: Position| fact.forget_from.is_some_and(|from| at >= from);
+    run.steps.iter().filter(|(_, at)| is_forgotten(**at)).map(|(step, _)| step).collect()
 }
 
 /// `fresh` forgets all; `from_step` that step and all finished after it; a patch keeps them; a new input, or a run that
