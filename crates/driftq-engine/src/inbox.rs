@@ -3,6 +3,7 @@
 //! Promise: a caller is refused at once when the queue is full; the writer sleeps without cost while it is empty.
 
 use crate::handle::Request;
+use crate::sync_times::{SyncClock, SyncTimes};
 use driftq_core::{Body, Event, FailureCause, Record};
 use std::collections::VecDeque;
 use std::sync::{
@@ -53,6 +54,8 @@ pub struct Status {
     pub log_bytes: u64,
     /// What has happened since the start.
     pub totals: Totals,
+    /// How long the log's syncs took.
+    pub syncs: SyncTimes,
 }
 
 /// How much the writer takes at once.
@@ -80,6 +83,7 @@ pub(crate) struct Inbox {
     delivered: AtomicU64,
     acked: AtomicU64,
     nacked: AtomicU64,
+    pub(crate) syncs: SyncClock,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +124,7 @@ impl Inbox {
                 acked: self.acked.load(Ordering::Relaxed),
                 nacked: self.nacked.load(Ordering::Relaxed),
             },
+            syncs: self.syncs.read(),
         }
     }
 

@@ -14,6 +14,7 @@ mod inbox;
 #[cfg(feature = "planted")]
 pub mod planted;
 mod recovery;
+mod sync_times;
 mod waiters;
 mod writer;
 
@@ -24,4 +25,5 @@ pub use error::{EngineError, Refusal};
 pub use handle::{Broker, Consumer, Deliveries, OpenConsumer, Poll, Readers, Timeline, TimelineItem};
 pub use inbox::{Phase, Status, Totals};
 pub use recovery::{Recovery, recover};
+pub use sync_times::{SYNC_BOUNDS, SyncTimes};
 pub use writer::{Engine, EngineOptions, Writer, start};

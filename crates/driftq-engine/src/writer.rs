@@ -536,10 +536,15 @@ impl<L: Log, K: Checkpoints, C: Clock> Writer<L, K, C> {
     }
 
     fn sync(&mut self) -> Result<(), EngineError> {
+        if self.durable >= self.state.applied {
+            return Ok(());
+        }
+        let began = self.clock.monotonic();
         while self.durable < self.state.applied {
             let past = driftq_log::Position(self.state.applied.0 - 1);
             self.durable = Position(self.log.wait(past, SYNC_WAIT)?.0);
         }
+        self.inbox.syncs.count(self.clock.monotonic().saturating_sub(began));
         self.inbox.durable.store(self.durable.0, Ordering::Relaxed);
         Ok(())
     }

@@ -9,13 +9,16 @@ use driftq_core::{
     DLQ_PREFIX, DeadLetterReason, EVENTS_PREFIX, GroupId, MessageAt, Offset, PartitionId, State, TopicId,
     TopicName,
 };
-use driftq_engine::Broker;
+use driftq_engine::{Broker, SYNC_BOUNDS, SyncTimes};
 use http::{Method, StatusCode};
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// The media type of the text format.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -138,10 +141,31 @@ async fn broker_gauges(registry: &mut Registry, broker: &Broker) -> Result<(), P
         ("driftq_durable_position", "The last durable record", status.durable),
         ("driftq_disk_full", "Whether the disk is full", u64::from(status.disk_full)),
     ];
+    registry.register_collector(Box::new(Syncs(status.syncs)));
     for (name, help, value) in seen.into_iter().chain(own) {
         registry.register(name, help, gauge(value));
     }
     Ok(())
+}
+
+/// How long the log's syncs took, as a histogram.
+#[derive(Debug)]
+struct Syncs(SyncTimes);
+
+impl Collector for Syncs {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "How long a sync of the log takes";
+        let mut encoder = encoder.encode_descriptor(
+            "driftq_log_sync",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        let bounds = SYNC_BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip(self.0.counts).collect();
+        let count = self.0.counts.iter().sum();
+        encoder.encode_histogram::<NoLabelSet>(self.0.sum.as_secs_f64(), count, &buckets, None)
+    }
 }
 
 fn gauge(value: u64) -> Gauge {

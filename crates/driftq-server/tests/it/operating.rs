@@ -280,5 +280,9 @@ async fn figures_tell_what_there_is_and_what_happened() {
     assert!(stats["log"]["bytes"].as_u64().unwrap() > 0 && stats["log"]["segments"].as_u64().unwrap() > 0);
     assert!(stats["log"]["disk_free_bytes"].as_u64().unwrap() > 0);
     assert_eq!(stats["version"], env!("CARGO_PKG_VERSION"));
+    let metrics = broker.text("/metrics").await;
+    let count = metrics.lines().find_map(|line| line.strip_prefix("driftq_log_sync_seconds_count "));
+    assert!(count.is_some_and(|count| count.parse::<u64>().unwrap() > 0), "{metrics}");
+    assert!(metrics.contains("driftq_log_sync_seconds_bucket{le=\"+Inf\"}"), "{metrics}");
     broker.stop().await.unwrap();
 }
