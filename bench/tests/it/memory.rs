@@ -3,7 +3,7 @@
 use std::process::Command;
 
 #[test]
-fn every_sum_of_memory_is_kept() {
+fn p18_every_sum_of_memory_is_kept() {
     let weighed = Command::new(env!("CARGO_BIN_EXE_driftq-memory")).output().expect("it starts");
     let told = String::from_utf8_lossy(&weighed.stdout);
     assert!(weighed.status.success(), "a sum is exceeded:\n{told}");

@@ -92,7 +92,7 @@ fn a_lease_that_ended_is_over_even_before_its_redelivery() {
 }
 
 #[test]
-fn backoff_doubles_up_to_its_bound_and_ends_in_one_dead_letter() {
+fn p08_backoff_doubles_up_to_its_bound_and_ends_in_one_dead_letter() {
     check(
         "topic orders
          produce orders m0 policy=4,100,150

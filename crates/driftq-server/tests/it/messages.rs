@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_key_decides_its_partition_by_fnv() {
+async fn p10_a_key_decides_its_partition_by_fnv() {
     let broker = Broker::start().await;
     broker.post("/v1/topics", json!({"name": "t", "partitions": 7})).await.expect(201);
     // 32-bit FNV-1a: "" is not hashed, "a" is 0xe40c292c, "foobar" is 0xbf9cf968.

@@ -3,7 +3,7 @@
 use crate::harness::{Broker, read};
 use driftq_server::Config;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Method, path, body, status, and what the message must name.
 type Case = (&'static str, &'static str, &'static str, u16, &'static str);
@@ -156,9 +156,10 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn every_bad_request_is_refused_with_its_cause() {
+async fn p03_every_bad_request_is_refused_with_its_cause_and_changes_nothing() {
     let broker = Broker::start().await;
     broker.topic("here").await;
+    let before = everything(&broker).await;
     for (method, path, body, status, names) in CASES {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let response = broker.request(method.clone(), path).body(*body).send().await.unwrap();
@@ -174,11 +175,21 @@ async fn every_bad_request_is_refused_with_its_cause() {
             assert!(reply.body.get(member).is_some(), "{case} lacks {member}");
         }
     }
+    assert_eq!(everything(&broker).await, before);
     broker.produce(json!({"topic": "here", "value": "still well"})).await;
 }
 
+/// All that a broker holds, as it tells it.
+async fn everything(broker: &Broker) -> Vec<Value> {
+    let mut all = Vec::new();
+    for path in ["/v1/topics?detail=1", "/v1/groups", "/v1/runs", "/v1/dlq", "/v1/dlq/jobs"] {
+        all.push(broker.get(path).await.expect(200).clone());
+    }
+    all
+}
+
 #[tokio::test]
-async fn garbage_bytes_are_refused_and_the_server_goes_on() {
+async fn p19_garbage_bytes_are_refused_and_the_server_goes_on() {
     let broker = Broker::start().await;
     let bomb = |count: usize, size: usize| {
         let headers = (0..count).map(|n| format!("x-{n}: {}\r\n", "a".repeat(size)));

@@ -116,7 +116,7 @@ async fn a_message_out_of_attempts_is_a_dead_letter_with_its_history() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_redriven_once_for_the_group_that_failed_it() {
+async fn p08_a_dead_letter_is_redriven_once_for_the_group_that_failed_it() {
     let broker = Broker::start().await;
     let place = dead_letter(&broker).await;
     let redrive = |body: Value| {

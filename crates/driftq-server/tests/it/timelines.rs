@@ -31,7 +31,7 @@ async fn end(broker: &Broker) {
 }
 
 #[tokio::test]
-async fn a_stream_resumes_right_behind_the_event_it_names() {
+async fn p11_a_stream_resumes_right_behind_the_event_it_names() {
     let broker = Broker::start().await;
     let events = run(&broker).await;
     let mut stream = follow(&broker, &events, None).await;
