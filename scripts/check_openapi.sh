@@ -27,6 +27,7 @@ name = "check"
 hash = "sha256:$(printf '%s' "$secret" | sha256sum | cut -d' ' -f1)"
 verbs = ["produce", "consume", "runs:read", "runs:write", "dlq", "admin"]
 TOML
+: >"$folder/log"
 "$driftqd" --memory --addr 127.0.0.1:0 --log-format json --token-file "$folder/tokens.toml" >"$folder/log" 2>&1 &
 pid=$!
 trap 'kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -rf "$folder"' EXIT

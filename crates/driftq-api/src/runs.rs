@@ -308,6 +308,9 @@ pub struct ReplayRequest {
     /// Who asks, for the timeline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// Why, at most 1 KiB; kept with the dead letter that is closed, and in the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The answer of `POST /v1/runs/{run_id}/replay`.

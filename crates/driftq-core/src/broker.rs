@@ -42,7 +42,8 @@ pub(crate) fn decide_into(draft: &mut Draft<'_>, command: Command) -> Result<Rep
         Command::AppendEvents(append) => run::decide_events(draft, append)?,
         Command::StoreStep(store) => run::decide_step(draft, *store)?,
         Command::ReplayRun(replay) => {
-            let because = Because { actor: replay.actor.clone(), ..Because::default() };
+            let (actor, reason) = (replay.actor.clone(), replay.reason.clone());
+            let because = Because { actor, reason, moved: None };
             run_replay::decide_replay(draft, *replay, None, because)?
         }
         Command::CancelRun(cancel) => run::decide_cancel(draft, cancel)?,

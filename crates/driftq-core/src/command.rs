@@ -404,6 +404,8 @@ pub struct ReplayRun {
     pub fresh: bool,
     /// Who asks.
     pub actor: Option<String>,
+    /// Why; kept with the dead letter that it closes.
+    pub reason: Option<String>,
 }
 
 /// What a replay does to the input.

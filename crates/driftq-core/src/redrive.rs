@@ -77,6 +77,7 @@ pub(crate) fn draft_redrive(
             from_step: None,
             fresh: false,
             actor: because.actor.clone(),
+            reason: None,
         };
         return decide_replay(draft, replay, way.key, because);
     }

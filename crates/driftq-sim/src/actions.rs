@@ -416,6 +416,7 @@ impl World {
                     from_step: from_step.map(step_name),
                     fresh: *fresh,
                     actor: None,
+                    reason: None,
                 };
                 (Command::ReplayRun(Box::new(replay)), fate)
             }

@@ -167,9 +167,9 @@ CALLS: list[tuple[Callable[[AsyncClient], Any], Any, Asked]] = [
     (lambda c: c.list_runs(status="failed"), {"runs": []}, ("GET", "/v1/runs", {"status": "failed"}, None)),
     (lambda c: c.run("run_1").info(), RUN, ("GET", "/v1/runs/run_1", {}, None)),
     (
-        lambda c: c.run("run_1").replay(from_step="s", actor="ann"),
+        lambda c: c.run("run_1").replay(from_step="s", actor="ann", reason="mended"),
         REPLAYED,
-        ("POST", "/v1/runs/run_1/replay", {}, {"from_step": "s", "actor": "ann"}),
+        ("POST", "/v1/runs/run_1/replay", {}, {"from_step": "s", "actor": "ann", "reason": "mended"}),
     ),
     (lambda c: c.run("run_1").cancel(), REPLAYED, ("POST", "/v1/runs/run_1/cancel", {}, {})),
     (

@@ -162,6 +162,9 @@ pub(crate) struct RunReplayArgs {
     /// Forget every step
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Why; it is kept with the dead letter and in the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     /// Then watch it
     #[arg(long, short)]
     pub(crate) watch: bool,

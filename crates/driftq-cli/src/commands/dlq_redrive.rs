@@ -87,7 +87,8 @@ pub(super) async fn edited(
             Ok(context.client.redrive(id, request).await)
         }
         Some(input) => {
-            let replay = ReplayRequest { input: Some(input), ..ReplayRequest::default() };
+            let reason = request.reason.clone();
+            let replay = ReplayRequest { input: Some(input), reason, ..ReplayRequest::default() };
             let replayed = context.client.replay_run(&run_id, &replay).await;
             Ok(replayed.map(|replay| RedriveResponse::Replayed { run_id, replay_seq: replay.replay_seq }))
         }

@@ -82,6 +82,7 @@ async fn replay(args: RunReplayArgs, context: &Context) -> Result<Outcome, CliEr
         from_step: args.from_step,
         fresh: args.fresh.then_some(true),
         actor: None,
+        reason: args.reason,
     };
     // Where the timeline ends before the replay, so that watching begins with it.
     let after = if args.watch { watch::last_seq(&args.run_id, context).await? } else { 0 };

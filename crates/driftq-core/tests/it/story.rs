@@ -391,6 +391,7 @@ impl World {
             from_step: line.text("from").map(|name| step(&name)),
             fresh: line.words.contains(&"fresh"),
             actor: None,
+            reason: None,
         };
         if let Some(Reply::RunReplayed { replay_seq, .. }) = self.ask(Command::ReplayRun(Box::new(replay))) {
             self.tell(&format!("replay {replay_seq}"));

@@ -186,6 +186,7 @@ fn a_replay_with_a_long_actor_is_refused_and_ends_nothing() {
         from_step: None,
         fresh: false,
         actor: Some("x".repeat(8 << 20)),
+        reason: None,
     };
     let answer = world.ask(async move { broker.replay_run(replay).await });
     assert!(matches!(answer, Err(Refusal::TooLarge { .. })), "{answer:?}");
@@ -217,6 +218,7 @@ fn a_run_of_many_steps_can_still_be_replayed_afresh() {
         from_step: None,
         fresh: true,
         actor: None,
+        reason: None,
     };
     assert_eq!(world.ask(async move { broker.replay_run(replay).await }), Ok(ReplaySeq(1)));
 }

@@ -79,7 +79,9 @@ pub(crate) async fn replay(
     Json(mut asked): Json<ReplayRequest>,
 ) -> Result<Answer<ReplayResponse>, Problem> {
     asked.actor = operator.actor().or(asked.actor);
-    let act = Act::new("run.replayed", json!({"run_id": run_id.as_str()})).changing(&[
+    asked.reason = convert::reason(asked.reason)?;
+    let act = Act::new("run.replayed", json!({"run_id": run_id.as_str()}));
+    let act = act.because(asked.reason.as_deref()).changing(&[
         ("input", asked.input.is_some()),
         ("patch", asked.patch.is_some()),
         ("from_step", asked.from_step.is_some()),
@@ -127,6 +129,7 @@ async fn replay_of(
         from_step: convert::trimmed(asked.from_step.as_deref()).map(StepName::parse).transpose()?,
         fresh: asked.fresh.unwrap_or(false),
         actor: asked.actor.clone(),
+        reason: asked.reason.clone(),
     })
 }
 

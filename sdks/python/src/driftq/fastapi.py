@@ -99,6 +99,7 @@ class ReplayRun(BaseModel):
     patch: dict[str, Any] | None = None
     from_step: str | None = None
     fresh: bool = False
+    reason: str | None = None
 
 
 def driftq_router(
@@ -340,6 +341,7 @@ class _Routes:
             from_step=asked.from_step,
             fresh=asked.fresh,
             actor=scope.actor if scope else None,
+            reason=asked.reason,
         )
         return await _passed_on(self._client, call)
 

@@ -114,10 +114,17 @@ class AsyncRunHandle:
         from_step: str | None = None,
         fresh: bool = False,
         actor: str | None = None,
+        reason: str | None = None,
     ) -> Replayed:
         """Runs it again once it has ended; see `replay_run`."""
         return await self._client.replay_run(
-            self._run_id, input=input, patch=patch, from_step=from_step, fresh=fresh, actor=actor
+            self._run_id,
+            input=input,
+            patch=patch,
+            from_step=from_step,
+            fresh=fresh,
+            actor=actor,
+            reason=reason,
         )
 
     async def cancel(self) -> Cancelled:

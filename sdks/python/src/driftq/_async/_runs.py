@@ -135,14 +135,15 @@ class RunCalls(MessageCalls):
         from_step: str | None = None,
         fresh: bool = False,
         actor: str | None = None,
+        reason: str | None = None,
     ) -> Replayed:
         """Runs an ended run again: as it was, with another `input`, or with a JSON merge `patch` to it.
 
         Finished steps are kept, but `from_step` forgets that one and all after it, and `fresh` all. The
-        timeline names the `actor`.
+        timeline names the `actor`; the dead letter and the audit log keep the `reason`.
         """
         call = requests.replay_run(
-            run_id, input=input, patch=patch, from_step=from_step, fresh=fresh, actor=actor
+            run_id, input=input, patch=patch, from_step=from_step, fresh=fresh, actor=actor, reason=reason
         )
         return await self._send(call)
 

@@ -99,6 +99,7 @@ def replay_run(
     from_step: str | None,
     fresh: bool,
     actor: str | None,
+    reason: str | None = None,
 ) -> Call[Replayed]:
     """`POST /v1/runs/{id}/replay`; a second one would be a second replay, so it is not repeated blindly."""
     fields: dict[str, Any] = {}
@@ -112,6 +113,8 @@ def replay_run(
         fields["fresh"] = True
     if actor is not None:
         fields["actor"] = actor
+    if reason is not None:
+        fields["reason"] = reason
     path = f"{run_path(run_id)}/replay"
     return Call("POST", path, model(Replayed), body=to_json(fields), repeatable=False)
 
