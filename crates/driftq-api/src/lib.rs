@@ -63,9 +63,9 @@ pub use redrive_jobs::{
     StartRedriveJobRequest,
 };
 pub use runs::{
-    CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery, RunPage, RunQuery,
-    RunStatus, RunSummary, RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse, Step,
-    StepPage, StepRequest, StepResponse,
+    CancelRunRequest, CancelRunResponse, ReplayRequest, ReplayResponse, ReplaySummary, Run, RunListQuery,
+    RunPage, RunQuery, RunStatus, RunSummary, RunTokenRequest, RunTokenResponse, StartRunRequest,
+    StartRunResponse, Step, StepPage, StepRequest, StepResponse,
 };
 pub use serde_json::value::RawValue;
 pub use settle::{

@@ -347,6 +347,19 @@ pub struct RunTokenResponse {
     pub expires_at_ms: u64,
 }
 
+/// `POST /v1/runs/{run_id}/cancel`; all of it may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CancelRunRequest {
+    /// Who asks, for the audit log, when neither a token nor a header tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Why, for the audit log, at most 1 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The answer of `POST /v1/runs/{run_id}/cancel`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

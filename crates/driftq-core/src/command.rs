@@ -649,6 +649,11 @@ pub enum Rejection {
         /// The group.
         group: String,
     },
+    /// The topic has other settings than it was to be made with.
+    #[error(
+        "topic {0:?} exists with other settings; change them with PATCH /v1/topics/{{topic}}, or leave them out"
+    )]
+    SettingsDiffer(String),
     /// The topic has another number of partitions.
     #[error("topic {name:?} has {existing} partitions, not {asked}; the number cannot be changed")]
     PartitionsDiffer {

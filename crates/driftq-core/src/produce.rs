@@ -35,6 +35,7 @@ pub(crate) fn decide_create_topic(draft: &mut Draft<'_>, create: &CreateTopic) -
     let limits = draft.state.limits;
     let asked = create.partitions.filter(|count| *count > 0);
     if let Some((_, existing)) = draft.find_topic(&create.name) {
+        admit_same_settings(draft.state, create)?;
         return match asked {
             Some(asked) if asked != existing => {
                 Err(Rejection::PartitionsDiffer { name: create.name.as_str().to_string(), existing, asked })
@@ -56,6 +57,16 @@ pub(crate) fn decide_create_topic(draft: &mut Draft<'_>, create: &CreateTopic) -
         draft.push(topic_settings::set(topic, settings, draft.state.now, actor, reason));
     }
     Ok(Reply::Topic { partitions, created: true })
+}
+
+/// Refuses settings that the topic of that name does not have: they would be ignored.
+fn admit_same_settings(state: &State, create: &CreateTopic) -> Result<(), Rejection> {
+    let (Some(patch), Some(topic)) = (&create.settings, state.topic(&create.name)) else { return Ok(()) };
+    let before = topic.settings().cloned().unwrap_or_default();
+    if patch.over(&before)? == before {
+        return Ok(());
+    }
+    Err(Rejection::SettingsDiffer(create.name.as_str().to_string()))
 }
 
 /// Refuses when the broker holds as many topics as it may.

@@ -4,6 +4,7 @@
 //! number is never given again. A bulk redrive that waits for its messages counts them as withdrawn. Bodies that its dead letters refer to lie in the log and stay readable. A topic that open
 //! runs need is not deleted.
 
+use crate::audit::admit_name;
 use crate::draft::Draft;
 use crate::redrive_job;
 use crate::{DeleteTopic, Instant, Position, Record, Rejection, Reply, State, TopicId, TopicKind};
@@ -25,6 +26,7 @@ pub struct TopicDeleted {
 
 pub(crate) fn decide_delete(draft: &mut Draft<'_>, delete: DeleteTopic) -> Result<Reply, Rejection> {
     let state = draft.state;
+    admit_name(&delete.topic)?;
     let name = || delete.topic.as_str().to_string();
     let topic = state.topic(&delete.topic).ok_or_else(|| Rejection::UnknownTopic(name()))?;
     if let TopicKind::Timeline(run) = topic.kind

@@ -4,6 +4,7 @@
 //! else from the broker's limits. A topic's own settings are facts and change only by one; patterns are configuration,
 //! looked at when something is decided and never when a fact is applied.
 
+use crate::audit::admit_name;
 use crate::draft::Draft;
 use crate::{
     Instant, Limits, Millis, PatchTopic, Position, Record, Rejection, Reply, RetryPolicy, State, Topic,
@@ -342,6 +343,7 @@ impl RoutingPatch {
 
 pub(crate) fn decide_patch(draft: &mut Draft<'_>, patch: PatchTopic) -> Result<Reply, Rejection> {
     let state = draft.state;
+    admit_name(&patch.topic)?;
     let topic =
         state.topic(&patch.topic).ok_or_else(|| Rejection::UnknownTopic(patch.topic.as_str().to_string()))?;
     let before = topic.settings().cloned().unwrap_or_default();

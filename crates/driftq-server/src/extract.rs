@@ -181,11 +181,6 @@ impl FromRequestParts<App> for LastEventId {
 /// Who acts: the token's name, or without tokens what the `X-Driftq-Actor` header says.
 pub(crate) struct Actor(pub(crate) Option<String>);
 
-impl Actor {
-    /// The longest actor that is taken from the header, bytes.
-    const BYTES_MAX: usize = 200;
-}
-
 impl FromRequestParts<App> for Actor {
     type Rejection = Problem;
 
@@ -193,7 +188,7 @@ impl FromRequestParts<App> for Actor {
         if let Some(caller) = parts.extensions.get::<Caller>() {
             return Ok(Self(Some(caller.name().to_owned())));
         }
-        let is_short = |actor: &String| actor.len() <= Self::BYTES_MAX;
+        let is_short = |actor: &String| actor.len() <= crate::convert::ACTOR_BYTES_MAX;
         text_header(&parts.headers, "x-driftq-actor").map(|actor| Self(actor.filter(is_short)))
     }
 }

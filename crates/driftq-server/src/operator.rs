@@ -69,6 +69,12 @@ impl Operator {
         self.broker.acting(act.entry(self.actor.as_deref(), self.request_id.as_deref()))
     }
 
+    /// The same, called by this name where neither a token nor a header tells who asks.
+    pub(crate) fn called(mut self, actor: Option<String>) -> Self {
+        self.actor = self.actor.or(actor);
+        self
+    }
+
     /// A handle that only looks.
     pub(crate) fn broker(&self) -> &Broker {
         &self.broker

@@ -184,6 +184,7 @@ impl From<Rejection> for Problem {
             Rejection::UnknownTopic(_)
             | Rejection::UnknownGroup { .. }
             | Rejection::PartitionsDiffer { .. }
+            | Rejection::SettingsDiffer(_)
             | Rejection::PartitionOutOfRange { .. }
             | Rejection::TooManyPartitions { .. }
             | Rejection::DeadlinePassed

@@ -203,6 +203,7 @@ fn message_routes() -> Vec<Route> {
             Rule::with(&[Produce], Command),
             produce::batch,
             op("produce_batch", "Produce messages, all or none")
+                .idempotent()
                 .body::<api::BatchRequest>()
                 .answers::<api::BatchResponse>(200, JSON),
         ),
@@ -340,7 +341,9 @@ fn run_routes() -> Vec<Route> {
             "/v1/runs/{run_id}/cancel",
             Rule::with(&[RunsWrite], Path),
             runs::cancel,
-            op("cancel_run", "End a run").answers::<api::CancelRunResponse>(200, JSON),
+            op("cancel_run", "End a run")
+                .body::<api::CancelRunRequest>()
+                .answers::<api::CancelRunResponse>(200, JSON),
         ),
         post(
             "/v1/runs/{run_id}/token",

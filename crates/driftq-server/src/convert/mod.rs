@@ -16,6 +16,8 @@ use driftq_core::{
     GroupName, IdempotencyKey, KEY_BYTES_MAX, Millis, OwnerId, RetryPolicy, TenantId, TopicName,
 };
 
+/// The longest name of somebody who asks.
+pub(crate) const ACTOR_BYTES_MAX: usize = 200;
 /// The longest reason, bytes.
 const REASON_BYTES_MAX: usize = 1024;
 /// The longest page of a list.
@@ -61,6 +63,16 @@ pub(crate) fn idempotency(
     }
     let tenant = tenant.map_or_else(String::new, |tenant| tenant.as_str().to_owned());
     Ok(Some(IdempotencyKey { tenant, key: key.to_owned(), fingerprint }))
+}
+
+/// Who asks, as a body says it; blank is nothing.
+pub(crate) fn actor(given: Option<String>) -> Result<Option<String>, Problem> {
+    match given {
+        Some(actor) if actor.len() > ACTOR_BYTES_MAX => {
+            Err(Problem::invalid(format!("actor is longer than {ACTOR_BYTES_MAX} bytes")))
+        }
+        other => Ok(other.map(|actor| actor.trim().to_owned()).filter(|actor| !actor.is_empty())),
+    }
 }
 
 /// Why somebody asks, in his own words; blank is nothing.

@@ -31,13 +31,21 @@ pub(crate) async fn produce(
 pub(crate) async fn batch(
     State(app): State<App>,
     Engine(broker): Engine,
+    KeyHeader(key): KeyHeader,
     Json(asked): Json<BatchRequest>,
 ) -> Result<Answer<BatchResponse>, Problem> {
-    let results = store(&app, &broker, messages(&app, asked, broker.tenant())).await?;
+    let messages = messages(&app, asked, key.as_deref(), broker.tenant());
+    let results = store(&app, &broker, messages).await?;
     Ok(ok(BatchResponse { results }))
 }
 
-fn messages(app: &App, asked: BatchRequest, tenant: Option<&TenantId>) -> Result<Vec<Produce>, Problem> {
+/// A header's key is the key of the whole batch: a message that has none of its own gets that and its place.
+fn messages(
+    app: &App,
+    asked: BatchRequest,
+    key: Option<&str>,
+    tenant: Option<&TenantId>,
+) -> Result<Vec<Produce>, Problem> {
     let max = app.config.max_batch_messages;
     match asked.messages.len() {
         0 => return Err(Problem::invalid("messages must not be empty")),
@@ -47,7 +55,8 @@ fn messages(app: &App, asked: BatchRequest, tenant: Option<&TenantId>) -> Result
         _ => {}
     }
     let messages = asked.messages.into_iter().enumerate().map(|(index, message)| {
-        let message = produce::message(message, None, app.config.max_message_bytes, tenant);
+        let key = key.map(|key| format!("{key}/{index}"));
+        let message = produce::message(message, key.as_deref(), app.config.max_message_bytes, tenant);
         message.map_err(|problem| problem.within(&format!("messages[{index}]")))
     });
     let messages = messages.collect::<Result<Vec<_>, _>>()?;

@@ -20,6 +20,7 @@ use driftq_api::{
 use driftq_core::{ControlRedriveJob, JobAct, JobNo, Millis, Rejection, StartRedriveJob};
 use driftq_engine::Broker;
 use http::StatusCode;
+use serde_json::json;
 
 /// Dead letters that a dry run shows.
 const SAMPLE_MAX: usize = 5;
@@ -39,7 +40,12 @@ pub(crate) async fn start(
         return dry_run(&app, broker, wanted).await.map(|answer| ok(answer).into_response());
     }
     let idempotency = convert::idempotency(key.as_deref(), None, None)?;
-    let target = serde_json::to_value(&request.filter).unwrap_or_default();
+    let target = json!({
+        "filter": request.filter,
+        "rate_per_s": request.rate_per_s,
+        "canary": request.canary,
+        "stop_at_failure_share": request.stop_at_failure_share,
+    });
     let filter = broker.look(move |state| wanted.resolve(state)).await?;
     let filter = filter.ok_or(Rejection::NoDeadLetterMatches)?;
     let act = Act::new("redrive_job.started", target).because(reason.as_deref());

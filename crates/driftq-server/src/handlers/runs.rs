@@ -12,8 +12,8 @@ use crate::render::runs::{self, Seen};
 use crate::shelf;
 use axum::extract::State;
 use driftq_api::{
-    CancelRunResponse, ReplayRequest, ReplayResponse, Run, RunListQuery, RunPage, RunQuery, RunStatus,
-    RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse,
+    CancelRunRequest, CancelRunResponse, ReplayRequest, ReplayResponse, Run, RunListQuery, RunPage, RunQuery,
+    RunStatus, RunTokenRequest, RunTokenResponse, StartRunRequest, StartRunResponse,
 };
 use driftq_core::{CancelRun, Millis, NewInput, Rejection, ReplayRun, RunId, RunNo, StepName};
 use driftq_engine::{Broker, Refusal};
@@ -78,7 +78,8 @@ pub(crate) async fn replay(
     RunParam(run_id): RunParam,
     Json(mut asked): Json<ReplayRequest>,
 ) -> Result<Answer<ReplayResponse>, Problem> {
-    asked.actor = operator.actor().or(asked.actor);
+    let operator = operator.called(convert::actor(asked.actor.take())?);
+    asked.actor = operator.actor();
     asked.reason = convert::reason(asked.reason)?;
     let act = Act::new("run.replayed", json!({"run_id": run_id.as_str()}));
     let act = act.because(asked.reason.as_deref()).changing(&[
@@ -147,9 +148,12 @@ async fn patched(app: &App, broker: &Broker, run_id: &RunId, patch: &[u8]) -> Re
 pub(crate) async fn cancel(
     operator: Operator,
     RunParam(run_id): RunParam,
-    Json(Nothing {}): Json<Nothing>,
+    Json(asked): Json<CancelRunRequest>,
 ) -> Result<Answer<CancelRunResponse>, Problem> {
-    let broker = operator.acting(Act::new("run.cancelled", json!({"run_id": run_id.as_str()})));
+    let operator = operator.called(convert::actor(asked.actor)?);
+    let reason = convert::reason(asked.reason)?;
+    let act = Act::new("run.cancelled", json!({"run_id": run_id.as_str()}));
+    let broker = operator.acting(act.because(reason.as_deref()));
     broker.cancel_run(CancelRun { run_id: run_id.clone(), actor: operator.actor() }).await?;
     let run = seen(&broker, &run_id).await?.run;
     let run_id = run_id.as_str().to_owned();
@@ -174,11 +178,6 @@ pub(crate) async fn token(
     operator.tell(Act::new("run_token.made", target)).await?;
     Ok(ok(RunTokenResponse { token, run_id: run_id.as_str().to_owned(), expires_at_ms }))
 }
-
-/// A body without fields.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 /// A run as it is now, or a 404.
 pub(crate) async fn seen(broker: &Broker, run_id: &RunId) -> Result<Seen, Problem> {

@@ -39,7 +39,7 @@ async fn every_operators_act_is_told_once_and_kept() {
     act(&broker, "/v1/dlq/dlq.t/0/0/redrive", json!({"value": "secret"})).await;
     act(&broker, "/v1/dlq/dlq.t/0/1/discard", json!({"reason": "of no use"})).await;
     broker.post("/v1/runs", json!({"workflow": "w", "run_id": "r"})).await.expect(201);
-    act(&broker, "/v1/runs/r/cancel", json!({})).await;
+    act(&broker, "/v1/runs/r/cancel", json!({"reason": "not needed"})).await;
     act(&broker, "/v1/runs/r/replay", json!({"input": {"n": 1}})).await;
     let token = act(&broker, "/v1/runs/r/token", json!({})).await;
     act(&broker, "/v1/dev/clock", json!({"advance_ms": 5})).await;
@@ -72,7 +72,22 @@ async fn every_operators_act_is_told_once_and_kept() {
     assert_eq!(told[0]["target"], json!({"topic": "t"}));
     assert_eq!((&told[1]["target"]["offset"], &told[1]["changed"]), (&json!(0), &json!(["value"])));
     assert_eq!(told[2]["reason"], "of no use");
+    assert_eq!(told[3]["reason"], "not needed");
     assert_eq!(told[4]["changed"], json!(["input"]));
+}
+
+#[tokio::test]
+async fn whoever_a_body_names_is_told_when_nothing_else_tells() {
+    let broker = Broker::start().await;
+    broker.post("/v1/runs", json!({"workflow": "w", "run_id": "r"})).await.expect(201);
+    broker.post("/v1/runs/r/cancel", json!({"actor": "bob"})).await.expect(200);
+    broker.post("/v1/runs/r/replay", json!({"actor": "eve", "reason": "once more"})).await.expect(200);
+    let told = entries(&broker).await;
+    assert_eq!((&told[0]["type"], &told[0]["actor"]), (&json!("run.cancelled"), &json!("bob")));
+    assert_eq!((&told[1]["actor"], &told[1]["reason"]), (&json!("eve"), &json!("once more")));
+    let long = "x".repeat(201);
+    let refused = broker.post("/v1/runs/r/cancel", json!({"actor": long})).await.expect(400);
+    assert!(refused["message"].as_str().unwrap().contains("actor"), "{refused}");
 }
 
 #[tokio::test]
@@ -90,6 +105,12 @@ async fn nobody_else_writes_to_it() {
         let refused = broker.post(path, body).await.expect(403);
         assert_eq!(refused["error"], "PERMISSION_DENIED");
         assert!(refused["message"].as_str().unwrap().contains("driftq."), "{refused}");
+    }
+    let mut changes = vec![broker.request(Method::DELETE, "/v1/topics/driftq.audit")];
+    let settings = json!({"idempotency_window_ms": 0}).to_string();
+    changes.push(broker.request(Method::PATCH, "/v1/topics/driftq.audit").body(settings));
+    for change in changes {
+        assert_eq!(read(change.send().await.unwrap()).await.expect(403)["error"], "PERMISSION_DENIED");
     }
     assert_eq!(entries(&broker).await.len(), before);
 }

@@ -1,6 +1,6 @@
 //! Producing, browsing and idempotency.
 
-use crate::harness::{Broker, Stream};
+use crate::harness::{Broker, Stream, read};
 use driftq_server::Config;
 use reqwest::Method;
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn a_repeated_key_gets_the_first_answer_and_stores_nothing() {
     assert_eq!((&again["duplicate"], &again["offset"]), (&json!(true), &first["offset"]));
     let header = broker.request(Method::POST, "/v1/produce").header("idempotency-key", "k");
     let header = header.body(json!({"topic": "t", "value": 3}).to_string()).send().await.unwrap();
-    assert_eq!(crate::harness::read(header).await.expect(200)["duplicate"], true);
+    assert_eq!(read(header).await.expect(200)["duplicate"], true);
     let tenant =
         broker.produce(json!({"topic": "t", "value": 4, "idempotency_key": "k", "tenant": "acme"})).await;
     assert_eq!(tenant["duplicate"], false, "another tenant's key is another key");
@@ -46,6 +46,30 @@ async fn a_key_with_another_explicit_fingerprint_is_refused() {
     broker.produce(with("a")).await;
     assert_eq!(broker.produce(with("a")).await["duplicate"], true);
     assert_eq!(broker.post("/v1/produce", with("b")).await.expect(422)["error"], "UNPROCESSABLE");
+}
+
+#[tokio::test]
+async fn a_batch_with_a_key_in_its_header_is_stored_once() {
+    let broker = Broker::start().await;
+    broker.topic("t").await;
+    let batch = json!({"messages": [
+        {"topic": "t", "value": "a"},
+        {"topic": "t", "value": "b"},
+        {"topic": "t", "value": "c", "idempotency_key": "own"},
+    ]});
+    let send = || {
+        let request = broker.request(Method::POST, "/v1/produce/batch").header("idempotency-key", "k");
+        request.body(batch.to_string()).send()
+    };
+    let first = read(send().await.unwrap()).await.expect(200);
+    let again = read(send().await.unwrap()).await.expect(200);
+    for (one, other) in first["results"].as_array().unwrap().iter().zip(again["results"].as_array().unwrap())
+    {
+        assert_eq!((&one["duplicate"], &other["duplicate"]), (&json!(false), &json!(true)));
+        assert_eq!(one["message_id"], other["message_id"]);
+    }
+    let own = broker.produce(json!({"topic": "t", "value": "c", "idempotency_key": "own"})).await;
+    assert_eq!(own["offset"], 2);
 }
 
 #[tokio::test]
@@ -181,7 +205,7 @@ async fn a_full_partition_says_so_early() {
     let full =
         broker.request(Method::POST, "/v1/produce").body(r#"{"topic":"t","value":3}"#).send().await.unwrap();
     assert_eq!(full.headers()["retry-after"], "1");
-    let body = crate::harness::read(full).await.expect(429);
+    let body = read(full).await.expect(429);
     assert_eq!(
         (&body["error"], &body["reason"]),
         (&json!("RESOURCE_EXHAUSTED"), &json!("partition_buffer_full"))

@@ -193,7 +193,9 @@ async fn what_is_done_to_a_job_stands_in_the_audit_log() {
         "a resume that changes nothing is not told"
     );
     assert_eq!((&acts[0]["actor"], &acts[0]["reason"]), (&json!("eve"), &json!("mended")));
-    assert_eq!(acts[0]["target"], json!({"topic": "t"}));
+    let asked =
+        json!({"filter": {"topic": "t"}, "rate_per_s": 0.01, "canary": null, "stop_at_failure_share": null});
+    assert_eq!(acts[0]["target"], asked);
     assert_eq!((&acts[1]["target"]["job_id"], &acts[1]["reason"]), (&job["job_id"], &json!("pause")));
 }
 

@@ -26,8 +26,12 @@ async fn a_topic_is_told_at_its_creation_and_by_merge_patches() {
     assert_eq!(patched["settings"].get("idempotency_window_ms"), None);
     assert_eq!(patched["effective"]["idempotency_window_ms"], 24 * 60 * 60 * 1000);
     assert_eq!(patched["effective"]["partition_max_messages"], 7);
-    // Settings of a topic that is there already are not used, and no others than asked at its creation.
-    broker.post("/v1/topics", json!({"name": "orders", "partition_max_messages": 1})).await.expect(201);
+    // To make it again is no way to change it; what it has already may be said again.
+    let refused =
+        broker.post("/v1/topics", json!({"name": "orders", "partition_max_messages": 1})).await.expect(400);
+    assert!(refused["message"].as_str().unwrap().contains("PATCH"), "{refused}");
+    broker.post("/v1/topics", json!({"name": "orders", "partition_max_messages": 7})).await.expect(201);
+    broker.post("/v1/topics", json!({"name": "orders"})).await.expect(201);
     broker.stop().await.unwrap();
     let broker = Broker::with(on_disk(folder.path())).await;
     let again = broker.get("/v1/topics/orders").await.expect(200);
