@@ -39,8 +39,20 @@ export type DeadLetter = Schemas['DeadLetter']
 export type DeadLetterState = Schemas['DeadLetterState']
 /** Where a dead letter lies. */
 export type DeadLetterAddress = Schemas['DeadLetterAddress']
-/** How often and how fast something is tried again. */
-export type RetryPolicy = Schemas['RetryPolicyRequest']
+/** The first item of a stream whose older events retention removed. */
+export type TimelineReset = Schemas['TimelineReset']
+/** A page of `GET /dlq`. */
+export type DeadLetterPage = Schemas['DeadLetterPage']
+/** How often and how fast something is tried again; what is left out is the topic's or the broker's default. */
+export interface RetryPolicy {
+  readonly maxAttempts?: number
+  /** The wait after the first failure, milliseconds; it doubles. */
+  readonly backoffMs?: number
+  /** The longest wait, milliseconds. */
+  readonly maxBackoffMs?: number
+  /** Up to so much is added to each wait, milliseconds. */
+  readonly jitterMs?: number
+}
 /** The codes of a refusal. */
 export type ErrorCode = Schemas['ErrorCode']
 
@@ -61,4 +73,19 @@ export interface RunEvent {
   /** The attempt within the replay; 0 before the first delivery. */
   readonly attempt: number
   readonly [field: string]: unknown
+}
+
+/** What the broker's own events carry, by their type. */
+export type BrokerEvent = Schemas['BrokerEvent']
+
+/** The types of event that only the broker writes. */
+export type BrokerEventType = BrokerEvent['type']
+
+/** Whether an event is the broker's own of that type; it then has that type's fields. */
+export function isEvent<T extends BrokerEventType>(
+  event: RunEvent,
+  type: T,
+): event is RunEvent & Extract<BrokerEvent, { type: T }> {
+  // An event that was produced to the timeline by somebody may call itself anything.
+  return event.type === type && event.source !== 'produce'
 }

@@ -102,7 +102,10 @@ export interface UseRun<Result = unknown> {
   /** The run's record: workflow, input, steps, replays. Fetched at the start and at every turn of the run. */
   readonly info: Run | null
 
-  /** What is wrong with the stream while it is `reconnecting` or `lost`; its message says what to do. */
+  /**
+   * What is wrong with the stream; its message says what to do. Worth showing while `connection` is
+   * `reconnecting` or `lost`: a cut that heals within a second sets it too.
+   */
   readonly problem: DriftQError | null
   /** When the next try to connect begins, for a countdown; null while one is under way or none is needed. */
   readonly reconnectAtMs: number | null
