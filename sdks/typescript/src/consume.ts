@@ -61,9 +61,7 @@ export async function* consumeOver<Value>(
         const response = await transport.answerOnce(call)
         failures = 0
         onOpen?.()
-        for await (const messages of readMessages<Value>(transport, response, silenceMs, whole)) {
-          yield* handOut(transport, messages)
-        }
+        yield* handOut<Value>(transport, response, silenceMs, whole)
       } catch (error) {
         if (signal?.aborted) return
         if (!reconnect || !DriftQError.is(error) || !error.retryable) throw error
@@ -77,20 +75,52 @@ export async function* consumeOver<Value>(
   }
 }
 
-/** Hands messages out one by one; what is left when the loop is left goes back to the broker. */
+/**
+ * Hands the messages of one connection out one by one; what is left when the loop is left goes back.
+ *
+ * They are read as they come, not as they are asked for: what lies unread in a socket can be neither worked on
+ * nor given back. The broker sends no more than `maxInFlight` ahead.
+ */
 async function* handOut<Value>(
   transport: Transport,
-  messages: readonly Message<Value>[],
+  response: Response,
+  silenceMs: number,
+  signal: AbortSignal,
 ): AsyncGenerator<Message<Value>, void, void> {
-  let given = 0
+  const arrived: Message<Value>[] = []
+  let wake: () => void = () => {}
+  let end: { readonly error?: unknown } | null = null
+  const left = new AbortController()
+  const hear = (message: Message<Value>): void => {
+    arrived.push(message)
+    wake()
+  }
+  const over = AbortSignal.any([signal, left.signal])
+  over.addEventListener('abort', () => wake())
+  const reading = readLines(transport, response, silenceMs, over, hear).then(
+    () => {
+      end = {}
+      wake()
+    },
+    (error: unknown) => {
+      end = { error }
+      wake()
+    },
+  )
   try {
-    for (const message of messages) {
-      given += 1
-      yield message
+    while (!signal.aborted) {
+      const next = arrived.shift()
+      if (next !== undefined) yield next
+      else if (end !== null) break
+      else await new Promise<void>((woken) => (wake = woken))
     }
+    const { error } = end ?? ({} as { readonly error?: unknown })
+    if (error !== undefined) throw error
   } finally {
-    // Not awaited for long: a lease that nobody gives back ends by itself.
-    await Promise.allSettled(messages.slice(given).map((message) => giveBack(transport, message)))
+    left.abort()
+    await reading
+    // A lease that cannot be given back ends by itself.
+    await Promise.allSettled(arrived.map((message) => giveBack(transport, message)))
   }
 }
 
@@ -102,15 +132,18 @@ export async function giveBack(transport: Transport, message: Message): Promise<
   await transport.answerOnce({ method: 'POST', path: '/nack', body })
 }
 
-/** The messages of one connection, a chunk at a time. Throws when it breaks or falls silent. */
-async function* readMessages<Value>(
+/** Reads one connection to its end, a message a line. Throws when it breaks or falls silent. */
+async function readLines<Value>(
   transport: Transport,
   response: Response,
   silenceMs: number,
   signal: AbortSignal,
-): AsyncGenerator<readonly Message<Value>[], void, void> {
+  hear: (message: Message<Value>) => void,
+): Promise<void> {
   if (response.body === null) return
   const reader = response.body.getReader()
+  const leave = (): void => void reader.cancel().catch(() => {})
+  signal.addEventListener('abort', leave, { once: true })
   const text = new TextDecoder()
   let rest = ''
   let isSilent = false
@@ -120,7 +153,7 @@ async function* readMessages<Value>(
       clearTimeout(timer)
       timer = setTimeout(() => {
         isSilent = true
-        void reader.cancel().catch(() => {})
+        leave()
       }, silenceMs)
       const { done, value } = await transport.guarded({ signal }, () => reader.read())
       if (isSilent) throw new DriftQError('TIMEOUT', `the stream was silent for ${silenceMs} ms`, { retryable: true })
@@ -130,13 +163,11 @@ async function* readMessages<Value>(
       if (rest.length > LINE_CHARS_MAX) {
         throw new DriftQError('UNEXPECTED_ANSWER', `a line of the stream is longer than ${LINE_CHARS_MAX} characters`)
       }
-      // The time in the consumer's hands is not the connection's silence.
-      clearTimeout(timer)
-      const messages = lines.filter((line) => line.trim() !== '').map((line) => JSON.parse(line) as Message<Value>)
-      if (messages.length > 0) yield messages
+      for (const line of lines) if (line.trim() !== '') hear(JSON.parse(line) as Message<Value>)
     }
   } finally {
     clearTimeout(timer)
-    void reader.cancel().catch(() => {})
+    signal.removeEventListener('abort', leave)
+    leave()
   }
 }
