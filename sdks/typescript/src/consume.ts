@@ -156,12 +156,16 @@ async function readLines<Value>(
         leave()
       }, silenceMs)
       const { done, value } = await transport.guarded({ signal }, () => reader.read())
-      if (isSilent) throw new DriftQError('TIMEOUT', `the stream was silent for ${silenceMs} ms`, { retryable: true })
+      if (isSilent)
+        throw new DriftQError('TIMEOUT', `the stream was silent for ${silenceMs} ms`, { retryable: true })
       if (done) return
       const lines = (rest + text.decode(value, { stream: true })).split('\n')
       rest = lines.pop() ?? ''
       if (rest.length > LINE_CHARS_MAX) {
-        throw new DriftQError('UNEXPECTED_ANSWER', `a line of the stream is longer than ${LINE_CHARS_MAX} characters`)
+        throw new DriftQError(
+          'UNEXPECTED_ANSWER',
+          `a line of the stream is longer than ${LINE_CHARS_MAX} characters`,
+        )
       }
       for (const line of lines) if (line.trim() !== '') hear(JSON.parse(line) as Message<Value>)
     }

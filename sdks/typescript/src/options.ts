@@ -24,7 +24,9 @@ type CamelValue<Name, Value> = Name extends 'retry_policy'
 
 /** An object of the wire in camel case. */
 export type CamelOptions<T> = {
-  readonly [Name in keyof T as Name extends string ? CamelName<Name> : never]: CamelValue<Name, T[Name]> | undefined
+  readonly [Name in keyof T as Name extends string ? CamelName<Name> : never]:
+    | CamelValue<Name, T[Name]>
+    | undefined
 }
 
 /** What every call takes. */

@@ -130,7 +130,8 @@ async function* readNews(
     for (;;) {
       watch()
       const { done, value } = await transport.guarded({ signal }, () => reader.read())
-      if (silent) throw new DriftQError('TIMEOUT', `the stream was silent for ${silenceMs} ms`, { retryable: true })
+      if (silent)
+        throw new DriftQError('TIMEOUT', `the stream was silent for ${silenceMs} ms`, { retryable: true })
       if (done) return
       parser.feed(text.decode(value, { stream: true }))
       yield* cursor.take()

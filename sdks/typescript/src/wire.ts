@@ -85,8 +85,6 @@ export type RedriveDryRun = Schemas['RedriveDryRun']
 export type RedriveJob = Schemas['RedriveJob']
 /** A page of jobs. */
 export type RedriveJobPage = Schemas['RedriveJobPage']
-/** A message on its way to the broker. */
-export type ProduceRequest = Schemas['ProduceRequest']
 /** Where a message was stored. */
 export type Produced = Schemas['ProduceResponse']
 /** Until when a lease holds now. */

@@ -69,7 +69,9 @@ test('a produce whose answer is lost is sent again, and stored once', async () =
     const answer = await globalThis.fetch(input, init)
     if (!isLost) return answer
     isLost = false
-    throw Object.assign(new TypeError('fetch failed'), { cause: Object.assign(new Error(), { code: 'ECONNRESET' }) })
+    throw Object.assign(new TypeError('fetch failed'), {
+      cause: Object.assign(new Error(), { code: 'ECONNRESET' }),
+    })
   }
   const shaky = new Client({ url: broker.url, fetch })
   expect(await shaky.produce(topic, 1)).toMatchObject({ duplicate: true, offset: 0 })
@@ -84,7 +86,9 @@ test('what must not happen twice is not sent again after a lost answer', async (
   const fetch: typeof globalThis.fetch = async (input, init) => {
     sent += 1
     await globalThis.fetch(input, init)
-    throw Object.assign(new TypeError('fetch failed'), { cause: Object.assign(new Error(), { code: 'ECONNRESET' }) })
+    throw Object.assign(new TypeError('fetch failed'), {
+      cause: Object.assign(new Error(), { code: 'ECONNRESET' }),
+    })
   }
   const shaky = new Client({ url: broker.url, fetch })
   await expect(shaky.replayRun(runId)).rejects.toMatchObject({ code: 'CONNECTION_LOST', retryable: true })
@@ -250,7 +254,11 @@ describe('refusals and outages', () => {
   })
 
   test('a wait that is too long is left to the caller, with its length', async () => {
-    const server = await answering({ status: 503, body: { error: 'UNAVAILABLE' }, headers: { 'retry-after': '90' } })
+    const server = await answering({
+      status: 503,
+      body: { error: 'UNAVAILABLE' },
+      headers: { 'retry-after': '90' },
+    })
     const refused = new Client({ url: server.url }).health()
     await expect(refused).rejects.toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 90_000 })
     expect(server.asked).toHaveLength(1)
@@ -316,7 +324,9 @@ test('every operation of the OpenAPI document has its method', () => {
   const document = JSON.parse(readFileSync(new URL('../../../spec/openapi.json', import.meta.url), 'utf8')) as {
     readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly operationId: string }>>>>
   }
-  const operations = Object.values(document.paths).flatMap((path) => Object.values(path).map((at) => at.operationId))
+  const operations = Object.values(document.paths).flatMap((path) =>
+    Object.values(path).map((at) => at.operationId),
+  )
   const adapter = readFileSync(new URL('./scenario-adapter.mjs', import.meta.url), 'utf8')
   const missing = operations.filter((operation) => !adapter.includes(`  ${operation}:`))
   expect(missing).toEqual([])

@@ -4,7 +4,7 @@
 
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Client, DriftQError, isEvent, type RunEvent, subscribeRun } from '../src/index.js'
+import { Client, type DriftQError, isEvent, type RunEvent, subscribeRun } from '../src/index.js'
 import type { RunningDriftqd } from '../src/testing/index.js'
 import { durableBroker, freshName, lineTo, takeCommand, testBroker, until } from './support.js'
 
@@ -176,7 +176,7 @@ describe('against a server that misbehaves', () => {
 
   test('events that come twice are handed out once, and a half event is asked for again', async () => {
     const server = await served([
-      event(1) + event(2) + 'id: 3\ndata: {"seq":3,"ty',
+      `${event(1)}${event(2)}id: 3\ndata: {"seq":3,"ty`,
       event(2) + event(3) + event(3) + event(4),
     ])
     expect(await take(subscribeRun('r', server), 4)).toEqual([1, 2, 3, 4])
@@ -227,7 +227,8 @@ describe('against a server that misbehaves', () => {
   })
 
   test('an answer that is no stream is an error that says so', async () => {
-    const fetch = async (): Promise<Response> => new Response('<html>', { headers: { 'content-type': 'text/html' } })
+    const fetch = async (): Promise<Response> =>
+      new Response('<html>', { headers: { 'content-type': 'text/html' } })
     const events = subscribeRun('r', { baseUrl: 'http://app.test/api', fetch })
     await expect(events.next()).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER' })
   })

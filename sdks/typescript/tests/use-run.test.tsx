@@ -77,7 +77,11 @@ test('in StrictMode a run is followed from its start to its dead letter, over a 
 
   await client.nack(await takeCommand(client, topic), { error: { message: 'no text', type: 'Bad' } })
   await waitFor(() => expect(result.current.deadLetter).not.toBeNull())
-  expect(result.current).toMatchObject({ status: 'failed', attempt: 1, error: { message: 'no text', type: 'Bad' } })
+  expect(result.current).toMatchObject({
+    status: 'failed',
+    attempt: 1,
+    error: { message: 'no text', type: 'Bad' },
+  })
   expect(result.current.deadLetter).toMatchObject({ reason: 'max_attempts', command: { input: { text: 'a' } } })
 
   const replayed = await act(() => result.current.replay({ patch: { text: 'b' } }))
@@ -228,7 +232,9 @@ test('a broker that is killed while the page watches is found again, with every 
   const { result } = renderHook(() => useRun(runId, { baseUrl: `${durable.url}/v1` }), { wrapper: StrictMode })
   await waitFor(() => expect(result.current.events).toHaveLength(1))
   await durable.kill()
-  await waitFor(() => expect(result.current.problem?.message).toContain('start it with `driftqd'), { timeout: 5_000 })
+  await waitFor(() => expect(result.current.problem?.message).toContain('start it with `driftqd'), {
+    timeout: 5_000,
+  })
   await durable.restart()
   await durable.client.appendEvents(runId, [{ type: 'run.log' }, { type: 'run.log' }])
   await waitFor(() => expect(result.current.events).toHaveLength(3), { timeout: 10_000 })
@@ -340,11 +346,12 @@ test('a server draws it without a word to the API, and the browser takes over wi
   const container = document.createElement('div')
   container.innerHTML = markup
   document.body.append(container)
-  const complaints = vi.spyOn(console, 'error').mockImplementation(() => {})
-  const root = await act(async () => hydrateRoot(container, <View />, { onRecoverableError: (e) => console.error(e) }))
+  const complain = vi.fn()
+  const complaints = vi.spyOn(console, 'error').mockImplementation(complain)
+  const root = await act(async () => hydrateRoot(container, <View />, { onRecoverableError: complain }))
   await waitFor(() => expect(container.textContent).toContain('live'))
   await waitFor(() => expect(container.querySelectorAll('li')).toHaveLength(1))
-  expect(complaints).not.toHaveBeenCalled()
+  expect(complain).not.toHaveBeenCalled()
   complaints.mockRestore()
   act(() => root.unmount())
   container.remove()

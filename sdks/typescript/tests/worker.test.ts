@@ -127,7 +127,9 @@ test('an input that the schema refuses is not tried again, and the error names t
       vendor: 'test',
       validate: (value) => {
         const { url } = (value ?? {}) as { url?: unknown }
-        return typeof url === 'string' ? { value: { url } } : { issues: [{ message: 'is missing', path: ['url'] }] }
+        return typeof url === 'string'
+          ? { value: { url } }
+          : { issues: [{ message: 'is missing', path: ['url'] }] }
       },
     },
   }
@@ -148,7 +150,7 @@ test('an unknown workflow, a name used twice and a result that is no JSON are sa
   })
   worker.workflow('big', () => 1n)
   const stop = await working(worker)
-  const messages = []
+  const messages: string[] = []
   for (const name of ['nobody', 'twice', 'big']) {
     const runId = await start(name)
     await client.waitRun(runId)
@@ -196,7 +198,6 @@ test('a handler that works longer than its lease keeps it', async () => {
 test('a cancelled run tells its handler by the signal, and nothing is settled', async () => {
   const warnings: string[] = []
   const { worker, start } = own({ leaseMs: 300, onWarning: (message) => warnings.push(message) })
-  const reasons: unknown[] = []
   worker.workflow('long', async (run) => {
     await new Promise((_, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)))
   })
@@ -321,7 +322,10 @@ test('a worker that is refused from the start says so; one that finds nobody wai
   const line = await lineTo(broker.url)
   line.down()
   const warnings: string[] = []
-  const { worker, start } = own({ client: new Client({ url: line.url }), onWarning: (text) => warnings.push(text) })
+  const { worker, start } = own({
+    client: new Client({ url: line.url }),
+    onWarning: (text) => warnings.push(text),
+  })
   worker.workflow('w', () => 'here')
   const ready = working(worker)
   await until(() => warnings.length > 0)

@@ -4,7 +4,7 @@
  * Every produce has an idempotency key, so that a repeat after a lost answer stores nothing twice.
  */
 
-import { consumeOver, type ConsumeOptions } from '../consume.js'
+import { type ConsumeOptions, consumeOver } from '../consume.js'
 import type { CallOptions, OptionsOf } from '../options.js'
 import { freshKey } from '../retry.js'
 import { snakeCase } from '../run-body.js'
@@ -14,7 +14,6 @@ import type {
   Message,
   MessageRef,
   Produced,
-  ProduceRequest,
   RetriedNow,
   RetryNowRequest,
   RetryPolicy,
@@ -109,7 +108,11 @@ export class MessageCalls extends TopicCalls {
 
   /** One message, or null when none came in time. */
   poll<Value = unknown>(topic: string, group: string, options: PollOptions = {}): Promise<Message<Value> | null> {
-    return this.get('/consume', { ...options, topic, group, mode: 'poll' }, { patienceMs: options.waitMs ?? WAIT_MS })
+    return this.get(
+      '/consume',
+      { ...options, topic, group, mode: 'poll' },
+      { patienceMs: options.waitMs ?? WAIT_MS },
+    )
   }
 
   /** Up to `max` messages (1,000, 8 MiB); none when none came in time. */

@@ -68,7 +68,10 @@ export class RunCalls extends MessageCalls {
   }
 
   /** A run once it has ended, or as it is after `waitMs` milliseconds (for ever unless given). */
-  async waitRun(runId: string, options: { readonly waitMs?: number | undefined } & CallOptions = {}): Promise<Run> {
+  async waitRun(
+    runId: string,
+    options: { readonly waitMs?: number | undefined } & CallOptions = {},
+  ): Promise<Run> {
     const { waitMs = Number.POSITIVE_INFINITY, signal } = options
     const until = Date.now() + waitMs
     for (;;) {
@@ -136,7 +139,10 @@ export class RunCalls extends MessageCalls {
     runId: string,
     step: string,
     output: unknown,
-    options: { readonly leaseId?: string | undefined; readonly durationMs?: number | undefined } & CallOptions = {},
+    options: {
+      readonly leaseId?: string | undefined
+      readonly durationMs?: number | undefined
+    } & CallOptions = {},
   ): Promise<StoredStep> {
     return this.put(path`/runs/${runId}/steps/${step}`, { ...options, output })
   }

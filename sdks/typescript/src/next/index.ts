@@ -67,8 +67,22 @@ export type RouteHandler = (request: Request) => Promise<Response>
 /** The handlers that a route module exports. */
 export type RouteHandlers = Readonly<Record<'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', RouteHandler>>
 
-const REQUEST_HEADERS = ['accept', 'content-type', 'idempotency-key', 'last-event-id', 'traceparent', 'x-request-id']
-const RESPONSE_HEADERS = ['allow', 'cache-control', 'content-type', 'retry-after', 'x-accel-buffering', 'x-request-id']
+const REQUEST_HEADERS = [
+  'accept',
+  'content-type',
+  'idempotency-key',
+  'last-event-id',
+  'traceparent',
+  'x-request-id',
+]
+const RESPONSE_HEADERS = [
+  'allow',
+  'cache-control',
+  'content-type',
+  'retry-after',
+  'x-accel-buffering',
+  'x-request-id',
+]
 
 /** Makes the handlers of a route. */
 export function driftqRoute(options: DriftqRouteOptions): RouteHandlers {

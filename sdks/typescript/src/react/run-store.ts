@@ -9,7 +9,7 @@
 import { DriftQError } from '../errors.js'
 import { followRun, type StreamNews } from '../run-stream.js'
 import { path, Transport } from '../transport.js'
-import type { Cancelled, Replayed, Run, RunDeadLetter, RunEvent, Step } from '../wire.js'
+import type { Cancelled, Replayed, Run, RunDeadLetter, RunEvent, Step, TimelineReset } from '../wire.js'
 import { runsChanged } from './lists-bus.js'
 import { isPageSeen, onNextFrame, onOnline, onPageLife } from './page-life.js'
 import { advance, isTurn, NOTHING_KNOWN, type RunState } from './run-state.js'
@@ -59,7 +59,6 @@ export const CONNECTING: RunSnapshot = { ...IDLE, connection: 'connecting' }
 /** The store of one run. */
 export class RunStore {
   #snapshot = CONNECTING
-  #changes: Partial<RunSnapshot> = {}
   #state: RunState = NOTHING_KNOWN
   #fresh: RunEvent[] = []
   #listeners = new Set<() => void>()
@@ -107,8 +106,8 @@ export class RunStore {
   }
 
   /** Uses these headers and this `fetch` from the next request on. */
-  adopt(api: ApiOptions & { readonly baseUrl: string }): void {
-    this.#transport.options = api
+  adopt(api: Omit<ApiOptions, 'baseUrl'>): void {
+    this.#transport.options = { ...this.#transport.options, ...api }
   }
 
   /** Tries to connect now. */
@@ -200,18 +199,22 @@ export class RunStore {
   #hear(news: StreamNews): void {
     switch (news.kind) {
       case 'open':
-        return this.#isLive()
+        this.#isLive()
+        break
       case 'events':
         for (const event of news.events) this.#fresh.push(event)
         this.#lastSeq = news.events.at(-1)?.seq ?? this.#lastSeq
         this.#cancelFrame ??= onNextFrame(() => this.#flush())
-        return
+        break
       case 'reset':
-        return this.#reset(news.reset.reason, news.reset.first_seq)
+        this.#reset(news.reset)
+        break
       case 'away':
-        return this.#isCut(news.error, null)
+        this.#isCut(news.error, null)
+        break
       case 'cut':
-        return this.#isCut(news.error, news.retryAtMs)
+        this.#isCut(news.error, news.retryAtMs)
+        break
     }
   }
 
@@ -248,11 +251,17 @@ export class RunStore {
     this.#publish({ connection: 'lost', problem, reconnectAtMs: null })
   }
 
-  #reset(reason: 'trimmed' | 'ahead', firstSeq: number): void {
+  #reset({ reason, first_seq: firstSeq }: TimelineReset): void {
     this.#fresh = []
     this.#lastSeq = firstSeq - 1
     this.#state = NOTHING_KNOWN
-    this.#publish({ events: [], droppedEvents: 0, gap: { reason, firstSeq }, lastSeq: this.#lastSeq, ...NOTHING_KNOWN })
+    this.#publish({
+      events: [],
+      droppedEvents: 0,
+      gap: { reason, firstSeq },
+      lastSeq: this.#lastSeq,
+      ...NOTHING_KNOWN,
+    })
     this.#records.ask()
   }
 
@@ -300,8 +309,13 @@ export class RunStore {
       this.#state.status === null && this.#snapshot.gap !== null
         ? { status: info.status, attempt: info.attempts, error: info.error ?? null, result: info.result ?? null }
         : {}
-    this.#publish({ info, ...filled, maxAttempts: this.#state.maxAttempts ?? info.retry_policy.max_attempts ?? null })
-    const mayHaveOne = info.status === 'failed' || (info.replays ?? []).some((replay) => replay.status === 'failed')
+    this.#publish({
+      info,
+      ...filled,
+      maxAttempts: this.#state.maxAttempts ?? info.retry_policy.max_attempts ?? null,
+    })
+    const mayHaveOne =
+      info.status === 'failed' || (info.replays ?? []).some((replay) => replay.status === 'failed')
     if (!mayHaveOne) return
     try {
       const deadLetter = await this.#transport.send<RunDeadLetter>({
@@ -333,7 +347,10 @@ export class RunStore {
 }
 
 /** The body of a replay. `failAt` becomes a part of the input, which every router knows. */
-export function replayBody(options: ReplayOptions, finished: readonly Pick<Step, 'step'>[]): Record<string, unknown> {
+export function replayBody(
+  options: ReplayOptions,
+  finished: readonly Pick<Step, 'step'>[],
+): Record<string, unknown> {
   const { input, patch, fromStep, fresh, failAt } = options
   const body: Record<string, unknown> = {}
   if (input !== undefined) body.input = input

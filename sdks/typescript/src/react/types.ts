@@ -32,13 +32,13 @@ export type ConnectionState = 'idle' | 'connecting' | 'live' | 'reconnecting' | 
 /** Where the hooks find the API, and how they ask it. */
 export interface ApiOptions {
   /** driftqd's `/v1` (`http://127.0.0.1:8080/v1`) or an app's router (`/api`, the default). */
-  readonly baseUrl?: string
+  readonly baseUrl?: string | undefined
   /** Sent with every request. A function is asked again for each one, so that a token may change. */
-  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>)
+  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
   /** As for `fetch`; say `include` for the cookies of another origin. */
-  readonly credentials?: RequestCredentials
+  readonly credentials?: RequestCredentials | undefined
   /** Used instead of the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch
+  readonly fetch?: typeof globalThis.fetch | undefined
 }
 
 /** What a replay may change. Nothing: the same input, finished steps are kept. */
@@ -46,13 +46,13 @@ export interface ReplayOptions {
   /** Another input; no step is kept. */
   readonly input?: unknown
   /** A merge patch (RFC 7396) to the input; finished steps are kept. */
-  readonly patch?: Readonly<Record<string, unknown>>
+  readonly patch?: Readonly<Record<string, unknown>> | undefined
   /** This step, and all that finished after it, run again. */
-  readonly fromStep?: string
+  readonly fromStep?: string | undefined
   /** Every step runs again. */
-  readonly fresh?: boolean
+  readonly fresh?: boolean | undefined
   /** Short for a patch of the input's `fail_at`, the switch of the starter's demo: null is "fixed". */
-  readonly failAt?: string | null
+  readonly failAt?: string | null | undefined
 }
 
 /** A stream that came back: nothing was missed, as events are resumed by their number. */
@@ -132,22 +132,22 @@ export interface UseRun<Result = unknown> {
 /** Options of `useRun`. */
 export interface UseRunOptions extends ApiOptions {
   /** False keeps the stream open in a hidden tab. Otherwise it closes, and resumes when the tab is seen. */
-  readonly pauseWhenHidden?: boolean
+  readonly pauseWhenHidden?: boolean | undefined
 }
 
 /** What `start` of `useStartRun` takes. */
 export interface StartRunOptions {
   /** driftqd wants one; an app may have a default. */
-  readonly workflow?: string
+  readonly workflow?: string | undefined
   readonly input?: unknown
-  readonly runId?: string
+  readonly runId?: string | undefined
   /** Made anew for each call of `start` unless given; a repeat of one key starts nothing twice. */
-  readonly idempotencyKey?: string
-  readonly retryPolicy?: RetryPolicy
-  readonly deliverAtMs?: number
-  readonly tags?: readonly string[]
+  readonly idempotencyKey?: string | undefined
+  readonly retryPolicy?: RetryPolicy | undefined
+  readonly deliverAtMs?: number | undefined
+  readonly tags?: readonly string[] | undefined
   /** Members of your app's own beside these, sent as they are: `{ fail_at: 'tool_call' }`. */
-  readonly extra?: Readonly<Record<string, unknown>>
+  readonly extra?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** What `useStartRun` returns. */
@@ -166,13 +166,13 @@ export interface UseStartRun {
 
 /** Options of `useRuns`. */
 export interface UseRunsOptions extends ApiOptions {
-  readonly status?: RunStatus
-  readonly workflow?: string
-  readonly tag?: string
+  readonly status?: RunStatus | undefined
+  readonly workflow?: string | undefined
+  readonly tag?: string | undefined
   /** Runs a page, 1 to 1,000; 50 unless given. */
-  readonly limit?: number
+  readonly limit?: number | undefined
   /** How often the list is asked for while the page is seen, milliseconds; 5,000 unless given, 0: never. */
-  readonly refreshMs?: number
+  readonly refreshMs?: number | undefined
 }
 
 /** What every list of ours has. Old data stays while `error` is set. */
@@ -200,11 +200,11 @@ export interface UseRuns extends ListState {
 /** Options of `useDeadLetters`. */
 export interface UseDeadLettersOptions extends ApiOptions {
   /** The topic in which they failed. */
-  readonly topic?: string
-  readonly group?: string
+  readonly topic?: string | undefined
+  readonly group?: string | undefined
   /** How many, 1 to 1,000; 20 unless given. */
-  readonly limit?: number
-  readonly refreshMs?: number
+  readonly limit?: number | undefined
+  readonly refreshMs?: number | undefined
 }
 
 /** An open dead letter in a list: `DeadLetter` of the wire, whose `group` may be unknown to an app's router. */

@@ -6,7 +6,7 @@
 
 import { useEffect, useMemo, useSyncExternalStore } from 'react'
 import { CONNECTING, IDLE, IDLE_STORES_MAX, type RunSnapshot, RunStore } from './run-store.js'
-import type { UseRun, UseRunOptions } from './types.js'
+import type { ApiOptions, UseRun, UseRunOptions } from './types.js'
 
 /** The base URL of the hooks unless one is given. */
 export const DEFAULT_BASE_URL = '/api'
@@ -18,23 +18,19 @@ export const DEFAULT_BASE_URL = '/api'
  */
 export function useRun<Result = unknown>(runId: string | null, options: UseRunOptions = {}): UseRun<Result> {
   const { baseUrl = DEFAULT_BASE_URL, headers, credentials, fetch, pauseWhenHidden = true } = options
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a store outlives a change of how it asks; see adopt
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a store outlives a change of how it asks; see below
   const store = useMemo(
-    () => (runId === null ? null : storeOf(runId, { ...options, baseUrl, pauseWhenHidden })),
+    () => (runId === null ? null : storeOf(runId, { baseUrl, headers, credentials, fetch }, pauseWhenHidden)),
     [runId, baseUrl, pauseWhenHidden],
   )
-  useEffect(() => {
-    store?.adopt({ ...options, baseUrl })
-    // biome-ignore lint/correctness/useExhaustiveDependencies: the members, not the object that carries them
-  }, [store, headers, credentials, fetch])
+  useEffect(() => store?.adopt({ headers, credentials, fetch }), [store, headers, credentials, fetch])
   const snapshot = useSyncExternalStore(
     store?.subscribe ?? subscribeToNothing,
     store?.snapshot ?? idle,
     store === null ? idle : connecting,
   )
   return useMemo(() => {
-    const actions = store ?? NO_RUN
-    const { reconnect, replay, cancel } = actions
+    const { reconnect, replay, cancel } = store ?? NO_RUN
     return { ...snapshot, runId, reconnect, replay, cancel } as UseRun<Result>
   }, [snapshot, store, runId])
 }
@@ -51,13 +47,16 @@ const NO_RUN = {
 const stores = new Map<string, RunStore>()
 
 /** The one store of a run; made when it is first asked for. */
-function storeOf(runId: string, options: UseRunOptions & { baseUrl: string; pauseWhenHidden: boolean }): RunStore {
-  const { baseUrl, pauseWhenHidden } = options
-  const key = JSON.stringify([baseUrl, runId, pauseWhenHidden])
+function storeOf(
+  runId: string,
+  api: ApiOptions & { readonly baseUrl: string },
+  pauseWhenHidden: boolean,
+): RunStore {
+  const key = JSON.stringify([api.baseUrl, runId, pauseWhenHidden])
   const known = stores.get(key)
   if (known !== undefined) return known
   // On a server nothing is kept: a store would outlive its request and be seen by the next one.
-  const store = new RunStore(runId, options, pauseWhenHidden, makeRoom)
+  const store = new RunStore(runId, api, pauseWhenHidden, makeRoom)
   if (typeof window === 'undefined') return store
   stores.set(key, store)
   forgetIdle()

@@ -59,7 +59,10 @@ export async function startDriftqd(options: StartDriftqdOptions = {}): Promise<R
   }
 }
 
-async function launched(options: StartDriftqdOptions, address: string): Promise<{ child: ChildProcess; url: string }> {
+async function launched(
+  options: StartDriftqdOptions,
+  address: string,
+): Promise<{ child: ChildProcess; url: string }> {
   const bin = options.bin ?? process.env.DRIFTQD_BIN ?? 'driftqd'
   const data = options.dataDir === undefined ? ['--memory'] : ['--wal', options.dataDir]
   const args = ['--addr', address, '--log-format', 'json', ...data, ...(options.flags ?? [])]
@@ -75,9 +78,13 @@ async function launched(options: StartDriftqdOptions, address: string): Promise<
   child.on('error', (cause) => {
     reject(new Error(`cannot start ${bin}: set DRIFTQD_BIN, or put driftqd on the PATH`, { cause }))
   })
-  child.on('exit', (code) => reject(new Error(`${bin} ended with ${code} before it listened:\n${said}`)))
+  // Not on `exit`: what it said last may not have been read by then.
+  child.on('close', (code) => reject(new Error(`${bin} ended with ${code} before it listened:\n${said}`)))
   const timeoutMs = options.timeoutMs ?? 10_000
-  const timer = setTimeout(() => reject(new Error(`${bin} does not listen after ${timeoutMs} ms:\n${said}`)), timeoutMs)
+  const timer = setTimeout(
+    () => reject(new Error(`${bin} does not listen after ${timeoutMs} ms:\n${said}`)),
+    timeoutMs,
+  )
   try {
     return { child, url: await promise }
   } catch (error) {

@@ -106,7 +106,10 @@ export class WorkflowRun<Input = unknown> {
     return this.#finished.has(name)
   }
 
-  async #firstTime<Output>(name: string, work: (signal: AbortSignal) => Output | Promise<Output>): Promise<Output> {
+  async #firstTime<Output>(
+    name: string,
+    work: (signal: AbortSignal) => Output | Promise<Output>,
+  ): Promise<Output> {
     await this.#append({ type: 'step.started', step: name })
     const startedMs = performance.now()
     const sinceMs = (): number => Math.round(performance.now() - startedMs)

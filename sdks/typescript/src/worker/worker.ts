@@ -196,7 +196,15 @@ export class Worker {
   #subscribe(topic: string, group: string, concurrency: number, work: Work): void {
     const key = placeKey(topic, group)
     if (this.#subscriptions.has(key)) throw new Error(`topic ${topic} has a handler for group ${group} already`)
-    const fresh = { topic, group, work, concurrency: atLeastOne(concurrency), isOpen: false, running: 0, backlog: [] }
+    const fresh = {
+      topic,
+      group,
+      work,
+      concurrency: atLeastOne(concurrency),
+      isOpen: false,
+      running: 0,
+      backlog: [],
+    }
     this.#subscriptions.set(key, fresh)
   }
 
