@@ -5,9 +5,9 @@
 import { type Ref, useState } from 'react'
 import { diffJson } from '@/lib/diff'
 import type { RunDeadLetter, UseRun } from '@/lib/driftq'
-import { fixedInput } from '@/lib/replay'
+import { fixedInput, letterInput, replayBar } from '@/lib/replay'
 import { clock, duration, moment } from '@/lib/time'
-import { type Group, groupName, isTerminal, type Timeline } from '@/lib/timeline'
+import { type Group, groupName, type Timeline } from '@/lib/timeline'
 import { Button, Kbd } from './button'
 import styles from './dead-letter.module.css'
 import { DiffView } from './diff-view'
@@ -26,20 +26,6 @@ export interface DeadLetterProps {
   readonly onReplayAsItWas: () => void
   readonly onEdit: () => void
   readonly onClose: () => void
-}
-
-/** The input with which a dead letter's run failed. */
-export function letterInput(letter: RunDeadLetter): unknown {
-  const command = letter.command
-  return typeof command === 'object' && command !== null && 'input' in command ? command.input : undefined
-}
-
-/** Why nothing can be replayed now; null when it can. */
-export function replayBar(run: UseRun): string | null {
-  if (run.pending === 'replay') return 'The replay is on its way.'
-  if (run.status === null) return 'The run is being read.'
-  if (isTerminal(run.status)) return null
-  return `${groupName(run.replaySeq)} is ${run.status}. Wait for it to end.`
 }
 
 /** The panel at the right; a sheet or a tab on small screens. */

@@ -54,8 +54,8 @@ export function DemoLine({ timeline, hasRun, onStartOver }: DemoLineProps) {
       </ol>
       {/* On a phone the four steps are segments, and this sentence says where it is. */}
       <p className={styles.sentence} aria-hidden="true">
-        <b>{at < 0 ? '4 of 4 · Success' : `${at + 1} of 4 · ${steps[at]?.name}`}</b>
-        <span className="trunc num"> · {at < 0 ? steps[3].says : steps[at]?.says}</span>
+        <b>{at < 0 ? '4 of 4 · Success ·' : `${at + 1} of 4 · ${steps[at]?.name} ·`}</b>
+        <span className="trunc num">{at < 0 ? steps[3].says : steps[at]?.says}</span>
       </p>
       <Button small onClick={onStartOver}>
         Start over

@@ -39,11 +39,13 @@ export function RunHeader({ runId, run, timeline, headingRef, onCopyLink, onCanc
         <Button
           small
           className={styles.cancel}
+          aria-label="Cancel run"
           aria-disabled={run.status === null || isTerminal(run.status) || run.pending !== null}
           title={isTerminal(run.status) ? 'The run has ended.' : undefined}
           onClick={onCancel}
         >
-          {run.pending === 'cancel' ? 'Cancelling…' : 'Cancel run'}
+          <Icon name="cancelled" className={styles.phone} />
+          <span className={styles.wide}>{run.pending === 'cancel' ? 'Cancelling…' : 'Cancel run'}</span>
         </Button>
       </div>
       <p className={`${styles.meta} num`}>

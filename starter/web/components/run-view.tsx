@@ -4,7 +4,7 @@
 
 import { type Ref, useEffect, useImperativeHandle, useMemo, useState } from 'react'
 import { useMedia } from '@/lib/browser'
-import type { RunEvent, UseRun } from '@/lib/driftq'
+import type { UseRun } from '@/lib/driftq'
 import { attemptKey, DESKTOP, eventTypes, PHONE, type Row, timelineRows } from '@/lib/rows'
 import { buildTimeline, isTerminal, type Timeline } from '@/lib/timeline'
 import { RunHeader } from './run-header'
@@ -52,7 +52,7 @@ export function RunView(props: RunViewProps) {
   const [isFollowing, setFollowing] = useState(true)
   const [active, setActive] = useState<string | null>(null)
 
-  const shown = useShown(run.events, timeline, pausedAt)
+  const shown = useShown(run, timeline, pausedAt)
   const types = useMemo(() => eventTypes(run.events), [run.events])
   const { resumed } = run
   const rows = useMemo(
@@ -155,13 +155,7 @@ export function RunView(props: RunViewProps) {
           active={active}
           onActive={setActive}
           tail={tailSays(run, pausedAt !== null, isFollowing)}
-          empty={
-            isFiltered ? (
-              <NoMatch onClear={clear} />
-            ) : (
-              <Skeleton rows={8} height={28} />
-            )
-          }
+          empty={isFiltered ? <NoMatch onClear={clear} /> : <Skeleton rows={8} height={28} />}
         />
       </div>
     </>
@@ -169,10 +163,17 @@ export function RunView(props: RunViewProps) {
 }
 
 /** The timeline that is shown: all of it, or what there was when it was paused. */
-function useShown(events: readonly RunEvent[], timeline: Timeline, pausedAt: number | null): Timeline {
+function useShown(run: UseRun, timeline: Timeline, pausedAt: number | null): Timeline {
+  const { events, maxAttempts } = run
   return useMemo(
-    () => (pausedAt === null ? timeline : buildTimeline(events.filter((event) => event.seq <= pausedAt))),
-    [events, timeline, pausedAt],
+    () =>
+      pausedAt === null
+        ? timeline
+        : buildTimeline(
+            events.filter((event) => event.seq <= pausedAt),
+            maxAttempts,
+          ),
+    [events, maxAttempts, timeline, pausedAt],
   )
 }
 

@@ -190,7 +190,11 @@ function Entry(props: TimelineRowViewProps & { readonly row: RowOf<'entry'> }) {
         <span className={`${styles.detail} trunc`}>
           <Marked text={detail} search={props.search} />
         </span>
-        {attempt !== null && <EntryBar entry={entry} attempt={attempt} group={group} />}
+        {attempt === null ? (
+          <span className={styles.bars} />
+        ) : (
+          <EntryBar entry={entry} attempt={attempt} group={group} />
+        )}
         <span className={`${styles.seq} num`}>{entry.kind === 'kept' ? '' : entry.seq}</span>
       </button>
       {isDead && (

@@ -7,21 +7,18 @@
  * All of a run's truth comes from the hooks; a reload or a second tab shows the same.
  */
 
+import dynamic from 'next/dynamic'
 import { useEffect, useMemo, useRef, useState } from 'react'
-import { copyText, goToRun, useChoice, useRunId } from '@/lib/browser'
+import { copyText, focusWhenShown, goToRun, useChoice, useRunId } from '@/lib/browser'
 import { useRun, useRuns, useStartRun } from '@/lib/driftq'
 import { useKeys } from '@/lib/keys'
 import { outageOf } from '@/lib/outage'
-import { planReplay } from '@/lib/replay'
+import { letterInput, planReplay, replayBar } from '@/lib/replay'
 import { buildTimeline, isTerminal } from '@/lib/timeline'
 import { Announcer } from './announcer'
-import { DeadLetter, letterInput, replayBar } from './dead-letter'
 import { DemoLine } from './demo-line'
-import { FindDialog } from './find-dialog'
-import { KeysDialog } from './keys-dialog'
 import { NoLetter } from './no-letter'
-import { ReplayDialog } from './replay-dialog'
-import { RunView, type RunViewHandle } from './run-view'
+import type { RunViewHandle } from './run-view'
 import { RunsList } from './runs-list'
 import { StartForm, type StartRequest } from './start-form'
 import { NoRun, OutageNotice, RunGone } from './states'
@@ -30,6 +27,15 @@ import { Toasts, useToasts } from './toasts'
 import { TopBar } from './top-bar'
 import { useLiveSigns } from './use-live-signs'
 import styles from './workbench.module.css'
+
+/** What the start page does not need comes when it is needed; a run's view is fetched ahead, once all is quiet. */
+const loadRunView = () => import('./run-view')
+const loadDeadLetter = () => import('./dead-letter')
+const RunView = dynamic(() => loadRunView().then((module) => module.RunView))
+const DeadLetter = dynamic(() => loadDeadLetter().then((module) => module.DeadLetter))
+const ReplayDialog = dynamic(() => import('./replay-dialog').then((module) => module.ReplayDialog))
+const FindDialog = dynamic(() => import('./find-dialog').then((module) => module.FindDialog))
+const KeysDialog = dynamic(() => import('./keys-dialog').then((module) => module.KeysDialog))
 
 /** `home` is a page just opened: a phone shows the start there, a tablet no drawer. */
 type Shown = Panel | 'home'
@@ -42,7 +48,7 @@ export function Workbench({ baseUrl }: { readonly baseUrl: string }) {
   const run = useRun(runId, { baseUrl })
   const runs = useRuns({ baseUrl })
   const starter = useStartRun(`${baseUrl}/runs`)
-  const timeline = useMemo(() => buildTimeline(run.events), [run.events])
+  const timeline = useMemo(() => buildTimeline(run.events, run.maxAttempts), [run.events, run.maxAttempts])
   const { toasts, show, close } = useToasts()
   const [panel, setPanel] = useState<Shown>(runId === null ? 'home' : 'timeline')
   const [opened, setOpened] = useState<Opened>(null)
@@ -69,16 +75,16 @@ export function Workbench({ baseUrl }: { readonly baseUrl: string }) {
     setPanel(runId === null ? 'home' : 'timeline')
   }, [runId])
 
-  function focusSoon(target: { readonly current: HTMLElement | null }) {
-    // After the panel is drawn: what is hidden takes no focus.
-    requestAnimationFrame(() => requestAnimationFrame(() => target.current?.focus()))
-  }
+  useEffect(() => {
+    void loadRunView()
+    void loadDeadLetter()
+  }, [])
 
   function select(id: string | null) {
     setOpened(null)
     goToRun(id)
     setPanel(id === null ? 'home' : 'timeline')
-    focusSoon(runHeading)
+    focusWhenShown(() => runHeading.current)
   }
 
   async function start(request: StartRequest) {
@@ -95,22 +101,22 @@ export function Workbench({ baseUrl }: { readonly baseUrl: string }) {
   function startOver() {
     goToRun(null)
     setPanel('start')
-    focusSoon(startInput)
+    focusWhenShown(() => startInput.current)
   }
 
   function openStart() {
     setPanel('start')
-    focusSoon(startInput)
+    focusWhenShown(() => startInput.current)
   }
 
   function openLetter() {
     setPanel('dead-letter')
-    focusSoon(letterHeading)
+    focusWhenShown(() => letterHeading.current)
   }
 
   function openRuns() {
     setPanel('runs')
-    requestAnimationFrame(() => document.getElementById('runs-heading')?.focus())
+    focusWhenShown(() => document.getElementById('runs-heading'))
   }
 
   function openPanel(next: Panel) {

@@ -31,6 +31,20 @@ export function useMedia(query: string): boolean {
   )
 }
 
+/** Frames in which something may still be loaded and drawn before it takes the focus: two seconds. */
+const FRAMES_MAX = 120
+
+/** Gives the focus to an element once it is drawn: what is hidden, or not there yet, takes none. */
+export function focusWhenShown(find: () => HTMLElement | null): void {
+  let frames = 0
+  function look() {
+    const element = find()
+    if (element !== null && element.checkVisibility()) element.focus()
+    else if (frames++ < FRAMES_MAX) requestAnimationFrame(look)
+  }
+  requestAnimationFrame(look)
+}
+
 /** Copies a text; false when the browser does not let us (a page on plain http, a refused permission). */
 export async function copyText(text: string): Promise<boolean> {
   try {

@@ -60,8 +60,8 @@ function diffLines(before: readonly string[], after: readonly string[]): DiffLin
   while (i < before.length || j < after.length) {
     const left = before[i]
     const right = after[j]
-    if (left !== undefined && left === right) {
-      lines.push({ kind: 'same', text: left })
+    if (left !== undefined && right !== undefined && isSame(left, right)) {
+      lines.push({ kind: 'same', text: right })
       i++
       j++
     } else if (left !== undefined && (right === undefined || at(common, i + 1, j) >= at(common, i, j + 1))) {
@@ -75,16 +75,20 @@ function diffLines(before: readonly string[], after: readonly string[]): DiffLin
   return lines
 }
 
+/** A comma that came or went because of the next line is no change. */
+function isSame(left: string, right: string): boolean {
+  return left === right || left.replace(/,$/, '') === right.replace(/,$/, '')
+}
+
 /** The longest common subsequence's length from each pair of positions on. */
 function commonLengths(before: readonly string[], after: readonly string[]): number[][] {
   const lengths = Array.from({ length: before.length + 1 }, () => new Array<number>(after.length + 1).fill(0))
   for (let i = before.length - 1; i >= 0; i--) {
     const row = lengths[i] as number[]
     for (let j = after.length - 1; j >= 0; j--) {
-      row[j] =
-        before[i] === after[j]
-          ? at(lengths, i + 1, j + 1) + 1
-          : Math.max(at(lengths, i + 1, j), at(lengths, i, j + 1))
+      row[j] = isSame(before[i] ?? '', after[j] ?? '')
+        ? at(lengths, i + 1, j + 1) + 1
+        : Math.max(at(lengths, i + 1, j), at(lengths, i, j + 1))
     }
   }
   return lengths

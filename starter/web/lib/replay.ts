@@ -1,7 +1,8 @@
 /** What a replay sends for a wanted input, and what becomes of the finished steps. Pure. */
 
 import { mergePatch } from '@/lib/diff'
-import type { ReplayOptions } from '@/lib/driftq'
+import type { ReplayOptions, RunDeadLetter, UseRun } from '@/lib/driftq'
+import { groupName, isTerminal } from '@/lib/timeline'
 
 /** The member of the demo's input that makes a step fail. */
 export const SWITCH = 'fail_at'
@@ -32,4 +33,18 @@ export function planReplay(current: unknown, wanted: unknown): PlannedReplay {
     return { options: { failAt: switched }, keepsSteps: true }
   }
   return { options: { input: wanted }, keepsSteps: false }
+}
+
+/** The input with which a dead letter's run failed. */
+export function letterInput(letter: RunDeadLetter): unknown {
+  const command = letter.command
+  return typeof command === 'object' && command !== null && 'input' in command ? command.input : undefined
+}
+
+/** Why nothing can be replayed now; null when it can. */
+export function replayBar(run: UseRun): string | null {
+  if (run.pending === 'replay') return 'The replay is on its way.'
+  if (run.status === null) return 'The run is being read.'
+  if (isTerminal(run.status)) return null
+  return `${groupName(run.replaySeq)} is ${run.status}. Wait for it to end.`
 }

@@ -90,14 +90,14 @@ export function isTerminal(status: RunStatus | null): boolean {
   return status !== null && TERMINAL.has(status)
 }
 
-/** Groups a run's events; `events` are in order. */
-export function buildTimeline(events: readonly RunEvent[]): Timeline {
+/** Groups a run's events; `events` are in order. `maxAttempts`: how many tries the run has, where no event says so. */
+export function buildTimeline(events: readonly RunEvent[], maxAttempts: number | null = null): Timeline {
   const groups: GroupDraft[] = []
   const finished = new Map<string, Finished>()
   for (const event of events) {
     let group = groups.at(-1)
     if (group === undefined || group.replaySeq !== event.replay_seq) {
-      group = new GroupDraft(event, group, finished)
+      group = new GroupDraft(event, group, finished, maxAttempts)
       groups.push(group)
     }
     group.take(event, finished)
@@ -143,13 +143,19 @@ class GroupDraft {
   private readonly startedAtMs: number
   private endedAtMs: number | null = null
   private changed: readonly string[] = []
-  private maxAttempts: number | null = null
+  private maxAttempts: number | null
   private readonly before: EventRow[] = []
   private readonly attempts: AttemptDraft[] = []
   private hasDeadLetter = false
 
-  constructor(first: RunEvent, previous: GroupDraft | undefined, finished: Map<string, Finished>) {
+  constructor(
+    first: RunEvent,
+    previous: GroupDraft | undefined,
+    finished: Map<string, Finished>,
+    maxAttempts: number | null,
+  ) {
     this.replaySeq = first.replay_seq
+    this.maxAttempts = maxAttempts ?? previous?.maxAttempts ?? null
     this.startedAtMs = first.ts
     if (first.type !== 'run.replay_requested') return
     this.changed = Array.isArray(first.changed) ? first.changed.map(String) : []
