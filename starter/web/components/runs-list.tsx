@@ -99,11 +99,11 @@ function RunRow({ baseUrl, run, isSelected, live, retryAtMs, onSelect }: RunRowP
         href={`/runs/${encodeURIComponent(run.run_id)}`}
         className={styles.row}
         aria-current={isSelected ? 'page' : undefined}
-        aria-label={`${run.run_id}, ${status}`}
         onClick={open}
       >
         <span data-status={status}>
           <Icon name={status} className={status === 'running' ? 'spin' : ''} />
+          <span className="sr">{status}</span>
         </span>
         <span className="mono trunc">{run.run_id}</span>
         <span className="num" data-status={until === null ? undefined : status}>

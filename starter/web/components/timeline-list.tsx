@@ -18,6 +18,9 @@ import { GroupHeader, TimelineRowView } from './timeline-row'
 /** Rows drawn beyond the edges, so that a fast scroll shows no gap. */
 const OVERSCAN_ROWS = 12
 
+/** The room of the last line, pixels. */
+const TAIL_PX = 40
+
 /** How near the end counts as "at the end", pixels. */
 const END_PX = 40
 
@@ -116,7 +119,7 @@ export function TimelineList(props: TimelineListProps) {
           // biome-ignore lint/a11y/noRedundantRoles: Safari drops the role of a list without bullets
           role="list"
           aria-label="Timeline"
-          style={{ height: virtual.getTotalSize() }}
+          style={{ height: virtual.getTotalSize() + TAIL_PX }}
         >
           {items.map((item) => {
             const row = rows[item.index]
@@ -146,7 +149,8 @@ export function TimelineList(props: TimelineListProps) {
           })}
         </ol>
         {props.tail !== null && (
-          <p className={styles.tail}>
+          // Moved by a transform as the rows are: the list grows without a shift of the layout.
+          <p className={styles.tail} style={{ transform: `translateY(${virtual.getTotalSize()}px)` }}>
             <span data-status="running">
               <Icon name="dot" />
             </span>

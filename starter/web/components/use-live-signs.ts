@@ -14,6 +14,7 @@ const LIVE_MS = 2_000
 /** Returns how far the newest live event was behind, milliseconds; null before one. */
 export function useLiveSigns(
   runId: string | null,
+  startedHereId: string | null,
   run: UseRun,
   refreshRuns: () => void,
   showResult: () => void,
@@ -40,7 +41,10 @@ export function useLiveSigns(
   useEffect(() => {
     const before = known.current
     known.current = { runId, status }
-    if (before.runId !== runId || before.status === null || before.status === status) return
+    if (before.runId === runId && before.status === status) return
+    // A run that had ended before it was opened is no news.
+    const isNews = before.runId === runId && (before.status !== null || runId === startedHereId)
+    if (!isNews || status === null) return
     refreshRuns()
     if (status !== 'succeeded') return
     const began = events.findLast(

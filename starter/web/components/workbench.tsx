@@ -64,7 +64,14 @@ export function Workbench({ baseUrl }: { readonly baseUrl: string }) {
   const outage = outageOf(run.problem) ?? outageOf(runs.error)
   const failed = runs.runs.filter((each) => each.status === 'failed' && each.run_id !== runId)
   const openLetters = failed.length + (run.status === 'failed' ? 1 : 0)
-  const behindMs = useLiveSigns(runId, run, runs.refresh, () => view.current?.showResult(), show)
+  const behindMs = useLiveSigns(
+    runId,
+    starter.runId,
+    run,
+    runs.refresh,
+    () => view.current?.showResult(),
+    show,
+  )
 
   // Another run starts unpaused, in view.
   const lastRunId = useRef(runId)

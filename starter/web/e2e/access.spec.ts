@@ -92,7 +92,7 @@ for (const theme of ['light', 'dark'] as const) {
     await checked(page, 'a failed run')
     await page.getByText('Open dead letter').click()
     await page.getByRole('tab', { name: 'Payload' }).click()
-    await page.getByText('run.dlq', { exact: true }).click()
+    await page.getByRole('list', { name: 'Timeline' }).getByText('run.dlq').click()
     await checked(page, 'a dead letter and an open row')
     await page.getByRole('button', { name: 'Edit input…' }).click()
     await checked(page, 'the replay dialog')

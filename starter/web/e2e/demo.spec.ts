@@ -5,6 +5,9 @@ import { consoleErrors, expect, startRun, test } from './stack'
 
 const LATENCY_MS_MAX = 150
 
+/** The lane's own parts move with time; nothing else may. A tenth is what counts as good. */
+const SHIFT_MAX = 0.005
+
 test('the demo goes from the forced failure to success, and each step ticks', async ({ page, stack }) => {
   await watchShifts(page)
   await page.goto(stack.url)
@@ -47,8 +50,8 @@ test('the demo goes from the forced failure to success, and each step ticks', as
   await expect(page.getByRole('group', { name: 'Raw JSON' })).toContainText('"longest"')
 
   const shift = await shifts(page)
-  console.log(`layout shift over the whole demo: ${shift.toFixed(4)}`)
-  expect(shift).toBeLessThan(0.001)
+  console.log(`layout shift over the whole demo: ${shift.value.toFixed(4)}`)
+  expect(shift.value, shift.where.join('\n')).toBeLessThan(SHIFT_MAX)
 })
 
 test('an event is on the screen soon after the worker emitted it', async ({ page, stack }) => {
@@ -177,17 +180,27 @@ async function seqsOf(page: Page): Promise<string[]> {
 
 async function watchShifts(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    const total = { value: 0 }
+    interface Shift {
+      value: number
+      hadRecentInput: boolean
+      sources: { node: Node | null }[]
+    }
+    const total = { value: 0, where: [] as string[] }
     Object.assign(window, { shifts: total })
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) {
-        const shift = entry as PerformanceEntry & { value: number; hadRecentInput: boolean }
-        if (!shift.hadRecentInput) total.value += shift.value
+        const shift = entry as PerformanceEntry & Shift
+        if (shift.hadRecentInput) continue
+        total.value += shift.value
+        const moved = shift.sources.map(({ node }) =>
+          node instanceof Element ? node.outerHTML.slice(0, 80) : String(node?.nodeName),
+        )
+        total.where.push(`${shift.value.toFixed(4)}: ${moved.join(' | ')}`)
       }
     }).observe({ type: 'layout-shift', buffered: true })
   })
 }
 
-async function shifts(page: Page): Promise<number> {
-  return page.evaluate(() => (window as unknown as { shifts: { value: number } }).shifts.value)
+async function shifts(page: Page): Promise<{ value: number; where: string[] }> {
+  return page.evaluate(() => (window as unknown as { shifts: { value: number; where: string[] } }).shifts)
 }

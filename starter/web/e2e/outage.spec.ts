@@ -14,7 +14,9 @@ test('the API is killed and comes back while the page watches', async ({ page, s
   await expect(page.getByText('python starter/api/scripts/dev_up.py')).toBeVisible()
   await expect(page.getByText('API is down')).toBeVisible()
   // What was read stays.
-  await expect(page.getByText('worker.received').first()).toBeVisible()
+  await expect(
+    page.getByRole('list', { name: 'Timeline' }).getByText('worker.received').first(),
+  ).toBeVisible()
   await expect(page.getByText(/Retrying in|Trying…/)).toBeVisible()
 
   await stack.api.start()
@@ -57,7 +59,9 @@ test('a page that is opened while the API is down shows the run once it is up', 
   await expect(page.getByRole('alert').getByText(/The API does not answer at/)).toBeVisible()
   await stack.api.start()
   await page.getByRole('button', { name: 'Try now' }).first().click()
-  await expect(page.getByText('run.succeeded', { exact: true })).toBeVisible({ timeout: 20_000 })
+  await expect(page.getByRole('list', { name: 'Timeline' }).getByText('run.succeeded')).toBeVisible({
+    timeout: 20_000,
+  })
 })
 
 /** The page has each event of the run once, in order: it says so by its own copy of the timeline. */

@@ -39,7 +39,7 @@ export function focusWhenShown(find: () => HTMLElement | null): void {
   let frames = 0
   function look() {
     const element = find()
-    if (element !== null && element.checkVisibility()) element.focus()
+    if (element?.checkVisibility()) element.focus()
     else if (frames++ < FRAMES_MAX) requestAnimationFrame(look)
   }
   requestAnimationFrame(look)

@@ -26,7 +26,8 @@ export function useKeys(keys: Keys, areSingle: boolean): void {
       if (event.defaultPrevented || event.isComposing || event.altKey) return
       const name = nameOf(event)
       const isCombined = name.startsWith('ctrl+')
-      if (document.querySelector('dialog[open]') !== null) return
+      // An open dialog or popover has the keys, above all `Esc`.
+      if (document.querySelector('dialog[open], :popover-open') !== null) return
       if (!isCombined && (!areSingle || isTyping(event.target))) return
       const sequence = Date.now() - prefixAt < SEQUENCE_MS ? `${prefix} ${name}` : ''
       const act = latest.current[sequence] ?? latest.current[name]
