@@ -9,7 +9,7 @@ import { hydrateRoot } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { Client } from '../src/index.js'
-import { type ConnectionState, RunTimeline, type UseRun, useRun } from '../src/react/index.js'
+import { type ConnectionState, EVENTS_MAX, RunTimeline, type UseRun, useRun } from '../src/react/index.js'
 import type { RunningDriftqd } from '../src/testing/index.js'
 import { durableBroker, freshName, type Line, lineTo, takeCommand, testBroker, until } from './support.js'
 
@@ -269,6 +269,50 @@ test('five thousand events come in few updates, and in order', async () => {
   await waitFor(() => expect(result.current.events).toHaveLength(5_001), { timeout: 10_000 })
   expectWhole(result.current)
   expect(renders).toBeLessThan(100)
+})
+
+/** An API whose timeline comes in these chunks, and then stays open. */
+function streaming(chunks: readonly string[]): typeof globalThis.fetch {
+  return async (input) => {
+    if (!String(input).endsWith('/events')) return Response.json({ error: 'NOT_FOUND' }, { status: 404 })
+    const body = new ReadableStream<Uint8Array>({
+      start: (stream) => {
+        for (const chunk of chunks) stream.enqueue(new TextEncoder().encode(chunk))
+      },
+    })
+    return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+  }
+}
+
+const lines = (count: number): string[] =>
+  Array.from({ length: count }, (_, at) => `id: ${at + 1}\ndata: {"seq":${at + 1},"type":"t"}\n\n`)
+
+test('events that come one by one are drawn a frame at a time', async () => {
+  let renders = 0
+  const fetch = streaming(lines(300))
+  const { result } = renderHook(() => {
+    renders += 1
+    return useRun('chatty', { baseUrl: 'http://chatty.test', fetch })
+  })
+  await waitFor(() => expect(result.current.events).toHaveLength(300))
+  expect(renders).toBeLessThan(30)
+})
+
+test('of an endless timeline the newest events are kept, and what was dropped is counted', async () => {
+  const fetch = streaming([lines(EVENTS_MAX + 50).join('')])
+  const { result } = renderHook(() => useRun('endless', { baseUrl: 'http://chatty.test', fetch }))
+  await waitFor(() => expect(result.current.lastSeq).toBe(EVENTS_MAX + 50))
+  expect(result.current.events).toHaveLength(EVENTS_MAX)
+  expect(result.current.events[0]?.seq).toBe(51)
+  expect(result.current.droppedEvents).toBe(50)
+})
+
+test('a run that retention removed is lost, and told apart from one that never was', async () => {
+  const refusal = { error: 'EXPIRED', message: 'run "old" is no longer kept', retryable: false }
+  const fetch = async (): Promise<Response> => Response.json(refusal, { status: 404 })
+  const { result } = renderHook(() => useRun('old', { baseUrl: 'http://expired.test', fetch }))
+  await waitFor(() => expect(result.current.connection).toBe('lost'))
+  expect(result.current.problem).toMatchObject({ code: 'EXPIRED', message: refusal.message })
 })
 
 test('what a hook returns is the same object until something changed', async () => {

@@ -267,6 +267,21 @@ test('stopping waits for what runs and takes nothing new', async () => {
   expect(begun).toBe(1)
 })
 
+test('SIGTERM stops it as well, and a second one does not wait for the grace', async () => {
+  const { worker, start } = own({ graceMs: 60_000 })
+  worker.workflow('endless', async (run) => {
+    await new Promise((_, reject) => run.signal.addEventListener('abort', () => reject(run.signal.reason)))
+  })
+  const over = worker.run()
+  const runId = await start('endless')
+  await until(async () => (await client.getRun(runId)).status === 'running')
+  process.emit('SIGTERM')
+  process.emit('SIGTERM')
+  await over
+  expect((await client.getRun(runId)).status).toBe('retrying')
+  expect(process.listenerCount('SIGTERM')).toBe(0)
+})
+
 test('what does not end within the grace is interrupted and given back', async () => {
   const { worker, start } = own({ graceMs: 50 })
   worker.workflow('endless', async (run) => {
