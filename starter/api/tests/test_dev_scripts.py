@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from driftq.testing import free_port
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 PATIENCE_S = 90
+#: With the installation of the page's packages and its build.
+PAGE_PATIENCE_S = 420
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -112,7 +115,9 @@ def run(home: Path, tmp_path: Path) -> Run:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    def run(script: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        script: str, *arguments: str, patience_s: int = PATIENCE_S, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "DRIFTQ_DEV_HOME": str(home), "CI": "1", "PYTHONUTF8": "1", **settings}
         return subprocess.run(
             [sys.executable, str(SCRIPTS / script), *arguments],
@@ -120,7 +125,7 @@ def run(home: Path, tmp_path: Path) -> Run:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
         )
 
     return run
@@ -128,7 +133,8 @@ def run(home: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def ports() -> list[str]:
-    return ["--mode", "native", "--broker-port", str(free_port()), "--api-port", str(free_port())]
+    ports = ["--broker-port", str(free_port()), "--api-port", str(free_port())]
+    return ["--mode", "native", *ports, "--no-web"]
 
 
 def test_the_demo_plays_to_its_end_and_stops_what_it_started(
@@ -175,6 +181,31 @@ def test_a_stack_is_started_once_and_stopped_with_its_data_on_request(
     assert not (home / "data").exists()
 
 
+def test_the_page_is_built_once_and_served_with_the_rest(
+    run: Run, ports: list[str], home: Path, driftqd_binary: Path
+) -> None:
+    page_port = str(free_port())
+    ports = [*ports[:-1], "--web-port", page_port]
+    started = run("dev_up.py", *ports, DRIFTQD_BIN=str(driftqd_binary), patience_s=PAGE_PATIENCE_S)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert f"page     http://localhost:{page_port}" in started.stdout
+        with urllib.request.urlopen(f"http://127.0.0.1:{page_port}/", timeout=10) as page:
+            assert b"2-Minute Demo" in page.read()
+        # By its proxy it reaches the API, and that the broker.
+        with urllib.request.urlopen(f"http://127.0.0.1:{page_port}/api/runs", timeout=10) as runs:
+            assert json.load(runs)["runs"] == []
+        stopped = run("dev_down.py")
+        assert stopped.stdout.count("stopped") == 4
+        again = run("dev_up.py", *ports, DRIFTQD_BIN=str(driftqd_binary))
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "build" not in again.stdout
+        assert "packages" not in again.stdout
+    finally:
+        run("dev_down.py")
+    assert native._port_is_free(int(page_port))
+
+
 def test_an_early_death_shows_the_end_of_its_log_and_leaves_nothing(
     run: Run, ports: list[str], home: Path, tmp_path: Path
 ) -> None:
@@ -216,10 +247,18 @@ def test_all_faults_are_told_at_once(run: Run, home: Path, bin_folder: Path) -> 
             one.bind(("127.0.0.1", 0))
             one.listen()
         broker, api = (str(one.getsockname()[1]) for one in (taken, taken_too))
-        done = run("dev_up.py", "--broker-port", broker, "--api-port", api, DRIFTQD_BIN=str(home / "nowhere"))
+        ports = ("--broker-port", broker, "--api-port", api, "--web-port", str(free_port()))
+        done = run("dev_up.py", *ports, DRIFTQD_BIN=str(home / "nowhere"))
     assert done.returncode == 1
     assert "mode: native (docker is not installed)" in done.stdout
-    for told in (f"1. port {broker} is taken", f"2. port {api} is taken", "3. DRIFTQD_BIN names"):
+    faults = (
+        f"port {broker} is taken",
+        f"port {api} is taken",
+        "there is no Node.js with npm",
+        "DRIFTQD_BIN names",
+    )
+    for number, fault in enumerate(faults, 1):
+        told = f"{number}. {fault}"
         assert told in done.stderr
 
 

@@ -18,18 +18,29 @@ DOWN = "python starter/api/scripts/dev_down.py"
 
 def up(arguments: list[str]) -> int:
     """`dev_up.py`: starts, waits for health, prints the links; 0 only if all is well."""
-    parser = argparse.ArgumentParser(prog="dev_up.py", description="Starts the broker, the API and a worker.")
+    parser = argparse.ArgumentParser(
+        prog="dev_up.py", description="Starts the broker, the API, a worker and the page."
+    )
     parser.add_argument("--mode", choices=["auto", "docker", "native"], default="auto", help="default: auto")
     parser.add_argument("--demo", action="store_true", help="play fail, dead letter, replay, success")
     parser.add_argument("--stop-after", action="store_true", help="with --demo: stop again what this started")
     parser.add_argument("--broker-port", type=int, default=8080, help="default: 8080 (native only)")
     parser.add_argument("--api-port", type=int, default=8000, help="default: 8000 (native only)")
+    parser.add_argument("--web-port", type=int, default=3000, help="default: 3000 (native only)")
+    parser.add_argument(
+        "--no-web", action="store_true", help="without the page, which needs Node.js (native only)"
+    )
+    parser.add_argument("--dev", action="store_true", help="load what is edited again (native only)")
     asked = parser.parse_args(arguments)
     if asked.stop_after and not asked.demo:
         parser.error("--stop-after goes with --demo")
-    places = Places(default_home(), asked.broker_port, asked.api_port)
+    if asked.mode == "docker" and (asked.dev or asked.no_web):
+        parser.error("--dev and --no-web go with --mode native")
+    mode = "native" if asked.mode == "auto" and (asked.dev or asked.no_web) else asked.mode
+    web_port = 0 if asked.no_web else asked.web_port
+    places = Places(default_home(), asked.broker_port, asked.api_port, web_port)
     try:
-        started = _start(places, asked.mode)
+        started = _start(places, mode, dev=asked.dev)
         places = _as_running(places)
         try:
             if asked.demo:
@@ -66,10 +77,13 @@ def down(arguments: list[str]) -> int:
     return 0
 
 
-def _start(places: Places, asked_mode: str) -> bool:
+def _start(places: Places, asked_mode: str, *, dev: bool) -> bool:
     """False if it ran already."""
     before = state.load(places)
-    if before is not None and _runs(before):
+    is_enough = (
+        before is not None and (before.web_port > 0 or not places.web_port) and (before.dev or not dev)
+    )
+    if before is not None and is_enough and _runs(before):
         line("✓ already up")
         return False
     choice = choose(asked_mode)  # type: ignore[arg-type]  # argparse has checked it
@@ -84,7 +98,7 @@ def _start(places: Places, asked_mode: str) -> bool:
     if faults:
         listed = "\n".join(f"  {number}. {text}" for number, text in enumerate(faults, 1))
         raise Failed(f"this is in the way:\n{listed}")
-    native.start(places)
+    native.start(places, dev=dev)
     return True
 
 
@@ -93,13 +107,16 @@ def _runs(stack: state.Stack) -> bool:
     if stack.mode == "docker":
         urls = Places(default_home(), stack.broker_port, stack.api_port)
         return what_docker_lacks() is None and docker.runs() and healthy(f"{urls.api_url}/healthz")
-    return len(stack.processes) == 3 and all(process.alive() for process in stack.processes)
+    wanted = 4 if stack.web_port else 3
+    return len(stack.processes) == wanted and all(process.alive() for process in stack.processes)
 
 
 def _as_running(places: Places) -> Places:
     """The ports that are in use, which may not be those asked for if it ran already."""
     running = state.load(places)
-    return Places(places.home, running.broker_port, running.api_port) if running else places
+    if running is None:
+        return places
+    return Places(places.home, running.broker_port, running.api_port, running.web_port)
 
 
 def _stop(places: Places, *, wipe: bool, prune_images: bool) -> None:
@@ -134,6 +151,8 @@ def _wipe(folder: Path) -> None:
 
 
 def _print_links(places: Places) -> None:
+    if places.web_port:
+        line(f"  page     {places.web_url}  (press Start run, watch it fail, press Replay)")
     line(f"  API      {places.api_url}/docs")
     line(f"  health   {places.api_url}/healthz")
     line(f"  broker   {places.broker_url}/v1/healthz")

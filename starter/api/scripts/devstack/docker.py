@@ -23,11 +23,12 @@ def start(places: Places) -> Stack:
     command = compose("up", "--build", "--detach", "--wait")
     if subprocess.run(command).returncode != 0:
         raise Failed(f"`{' '.join(command)}` failed; its words are above. Logs: {' '.join(compose('logs'))}")
-    stack = Stack("docker", [], places.broker_port, places.api_port)
+    stack = Stack("docker", [], places.broker_port, places.api_port, places.web_port)
     stack.save(places)
     for name, url, path in (
         ("broker", places.broker_url, "/v1/readyz"),
         ("api", places.api_url, "/healthz"),
+        ("page", places.web_url, "/"),
     ):
         with step(name, url):
             wait_until(lambda: healthy(url + path), seconds=START_S_MAX, what=name)  # noqa: B023 - used at once

@@ -1,4 +1,4 @@
-"""Starting without Docker: driftqd, the API and a worker as processes of this machine.
+"""Starting without Docker: driftqd, the API, a worker and the page as processes of this machine.
 
 Everything is waited for by its health, never by a pause. What dies early is shown with the end of its log,
 and what was started before it is stopped.
@@ -12,10 +12,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from devstack.places import API, REPOSITORY, SDK, Places
+from devstack import page
+from devstack.places import API, REPOSITORY, SDK, WEB, Places
 from devstack.say import Failed, line, step
 from devstack.state import Running, Stack, began, stop
 from devstack.web import healthy, wait_until
@@ -27,8 +29,9 @@ LOG_LINES_SHOWN = 20
 def preflight(places: Places) -> list[str]:
     """Everything that is in the way, all at once."""
     faults = []
-    for port, who in ((places.broker_port, "the broker"), (places.api_port, "the API")):
-        if not _port_is_free(port):
+    ports = ((places.broker_port, "the broker"), (places.api_port, "the API"), (places.web_port, "the page"))
+    for port, who in ports:
+        if port and not _port_is_free(port):
             faults.append(
                 f"port {port} is taken; {who} needs it: stop what listens there, or choose another port"
             )
@@ -36,6 +39,11 @@ def preflight(places: Places) -> list[str]:
         faults.append(
             "there is no driftqd, and no cargo to build it: install Rust (https://rustup.rs), start Docker, "
             "or set DRIFTQD_BIN"
+        )
+    lacks = page.what_node_lacks() if places.web_port else None
+    if lacks:
+        faults.append(
+            f"{lacks}: install 20.9 or newer (https://nodejs.org), or leave the page out by --no-web"
         )
     named = os.environ.get("DRIFTQD_BIN")
     if named and not Path(named).is_file():
@@ -54,22 +62,26 @@ def preflight(places: Places) -> list[str]:
     return faults
 
 
-def start(places: Places) -> Stack:
-    """Builds what is missing, starts all three in order, and returns what runs."""
+def start(places: Places, *, dev: bool = False) -> Stack:
+    """Builds what is missing, starts all in order, and returns what runs. With `dev` edits are loaded."""
     driftqd = build_driftqd()
     python = make_venv(places)
+    if places.web_port:
+        page.prepare(places, dev=dev)
     places.logs.mkdir(parents=True, exist_ok=True)
     places.worker_ready.unlink(missing_ok=True)
-    stack = Stack("native", [], places.broker_port, places.api_port)
+    stack = Stack("native", [], places.broker_port, places.api_port, places.web_port, dev)
     address = f"127.0.0.1:{places.broker_port}"
     broker = [str(driftqd), "-addr", address, "-wal", str(places.data)]
     api = [
         *(python, "-m", "uvicorn", "app.main:app", "--host", "127.0.0.1", "--port", str(places.api_port)),
         # Open event streams must not hold up a stop.
         *("--timeout-graceful-shutdown", "2"),
+        *(("--reload", "--reload-dir", str(API / "app")) if dev else ()),
     ]
     worker = [
-        *(python, "-m", "driftq", "worker", "app.worker:worker", "--ready-file", str(places.worker_ready))
+        *(python, "-m", "driftq", "worker", "app.worker:worker", "--ready-file", str(places.worker_ready)),
+        *(("--reload",) if dev else ()),
     ]
     try:
         with step("broker", places.broker_url):
@@ -78,6 +90,9 @@ def start(places: Places) -> Stack:
             _begin(stack, places, "api", api, lambda: healthy(f"{places.api_url}/healthz"))
         with step("worker", "reads runs.commands"):
             _begin(stack, places, "worker", worker, places.worker_ready.exists)
+        if places.web_port:
+            with step("page", places.web_url):
+                _begin_page(stack, places, dev=dev)
     except BaseException:
         for process in reversed(stack.processes):
             stop(process)
@@ -125,13 +140,27 @@ def make_venv(places: Places) -> str:
     return str(python)
 
 
-def _begin(stack: Stack, places: Places, name: str, command: list[str], ready: Callable[[], bool]) -> None:
+def _begin_page(stack: Stack, places: Places, *, dev: bool) -> None:
+    command, told = page.command(places, dev=dev), page.environment(places)
+    _begin(stack, places, "page", command, lambda: healthy(places.web_url), cwd=WEB, told=told)
+
+
+def _begin(
+    stack: Stack,
+    places: Places,
+    name: str,
+    command: list[str],
+    ready: Callable[[], bool],
+    *,
+    cwd: Path = API,
+    told: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     log = places.logs / f"{name}.log"
-    environment = {**os.environ, "DRIFTQ_HTTP_URL": places.broker_url, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "DRIFTQ_HTTP_URL": places.broker_url, "PYTHONUNBUFFERED": "1", **told}
     with log.open("wb") as words:
         process = subprocess.Popen(
             command,
-            cwd=API,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,

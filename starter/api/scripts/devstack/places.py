@@ -9,7 +9,9 @@ from pathlib import Path
 STARTER = Path(__file__).resolve().parents[3]
 REPOSITORY = STARTER.parent
 API = STARTER / "api"
+WEB = STARTER / "web"
 SDK = REPOSITORY / "sdks" / "python"
+TYPESCRIPT_SDK = REPOSITORY / "sdks" / "typescript"
 COMPOSE_FILE = STARTER / "compose.yaml"
 
 
@@ -20,6 +22,8 @@ class Places:
     home: Path
     broker_port: int = 8080
     api_port: int = 8000
+    #: 0: without the page.
+    web_port: int = 3000
 
     @property
     def data(self) -> Path:
@@ -55,6 +59,11 @@ class Places:
     def api_url(self) -> str:
         """The API."""
         return f"http://localhost:{self.api_port}"
+
+    @property
+    def web_url(self) -> str:
+        """The page."""
+        return f"http://localhost:{self.web_port}"
 
 
 def default_home() -> Path:

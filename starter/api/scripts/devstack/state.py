@@ -43,6 +43,8 @@ class Stack:
     processes: list[Running] = field(default_factory=list)
     broker_port: int = 8080
     api_port: int = 8000
+    web_port: int = 3000
+    dev: bool = False
 
     def save(self, places: Places) -> None:
         """Writes it down, whole or not at all."""
@@ -57,7 +59,8 @@ def load(places: Places) -> Stack | None:
     try:
         told = json.loads(places.state.read_text())
         processes = [Running(**process) for process in told["processes"]]
-        return Stack(told["mode"], processes, told["broker_port"], told["api_port"])
+        ports = (told["broker_port"], told["api_port"], told["web_port"])
+        return Stack(told["mode"], processes, *ports, dev=told["dev"])
     except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
         return None
 
