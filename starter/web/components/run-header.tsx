@@ -50,7 +50,6 @@ export function RunHeader({ runId, run, timeline, headingRef, onCopyLink, onCanc
       </div>
       <p className={`${styles.meta} num`}>
         <b>{run.info?.workflow ?? ' '}</b>
-        {timeline.beganAtMs !== null && <Started atMs={timeline.beganAtMs} />}
         {counts.length > 0 && (
           <span>
             replay <b>{run.replaySeq}</b>
@@ -61,6 +60,7 @@ export function RunHeader({ runId, run, timeline, headingRef, onCopyLink, onCanc
             attempts <b>{counts.join(' + ')}</b>
           </span>
         )}
+        {timeline.beganAtMs !== null && <Started atMs={timeline.beganAtMs} />}
       </p>
       <Lane timeline={timeline} big />
     </header>

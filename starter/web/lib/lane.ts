@@ -14,6 +14,9 @@ export const IDLE_FOLD_MS = 5_000
 /** A strip shows at least so much time, so that a short run is not stretched to a long one's width. */
 export const SPAN_MS_MIN = 6_000
 
+/** The share of the strip that a label of the axis takes on a phone. */
+const LABEL_SHARE = 0.1
+
 /** The share of the strip that folded idle time takes. */
 const IDLE_SHARE = 0.12
 
@@ -102,6 +105,21 @@ function axisLabel(group: Group, index: number, ms: number): string | null {
   return index === 0 ? '0 s' : duration(ms)
 }
 
+/** Leaves out the labels of the axis that would stand in each other's way. */
+function readable(parts: readonly LanePart[]): LanePart[] {
+  let at = 0
+  let free = 0
+  return parts.map((part, index) => {
+    const start = at
+    at += part.weight
+    if (part.kind !== 'attempt' || part.axis === null) return part
+    const isBeforeDead = parts[index + 1]?.kind === 'dead-letter' && part.weight < LABEL_SHARE
+    if (start < free || isBeforeDead) return { ...part, axis: null }
+    free = start + LABEL_SHARE
+    return part
+  })
+}
+
 /** Turns milliseconds into shares of the width, and keeps room at the end. */
 function closed(parts: LanePart[]): LanePart[] {
   const total = parts.reduce((sum, part) => sum + part.weight, 0)
@@ -114,5 +132,5 @@ function closed(parts: LanePart[]): LanePart[] {
     return { ...part, weight: (part.weight / span) * (1 - foldShare) }
   })
   const used = shared.reduce((sum, part) => sum + part.weight, 0)
-  return [...shared, { kind: 'rest', key: 'rest', weight: Math.max(0, 1 - used) }]
+  return [...readable(shared), { kind: 'rest', key: 'rest', weight: Math.max(0, 1 - used) }]
 }
