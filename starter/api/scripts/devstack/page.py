@@ -43,23 +43,24 @@ def prepare(places: Places, *, dev: bool) -> None:
     log = places.logs / "page-build.log"
     log.write_bytes(b"")
     sdk = _told([TYPESCRIPT_SDK])
-    if TYPESCRIPT_SDK.is_dir() and _stamp(TYPESCRIPT_SDK / "dist") != sdk:
+    if TYPESCRIPT_SDK.is_dir() and _stamp(TYPESCRIPT_SDK, "build") != sdk:
         lock = _told([TYPESCRIPT_SDK / "package-lock.json"])
-        if _stamp(TYPESCRIPT_SDK / "node_modules") != lock:
+        if _stamp(TYPESCRIPT_SDK, "packages") != lock:
             # The installation ends with the build.
             _npm(["ci"], TYPESCRIPT_SDK, log, "packages", "of the TypeScript SDK")
-            _stamp(TYPESCRIPT_SDK / "node_modules", lock)
+            _stamp(TYPESCRIPT_SDK, "packages", lock)
         else:
             _npm(["run", "build"], TYPESCRIPT_SDK, log, "build", "the TypeScript SDK")
-        _stamp(TYPESCRIPT_SDK / "dist", sdk)
+        _stamp(TYPESCRIPT_SDK, "build", sdk)
     packages = _told([WEB / "package-lock.json", WEB / "package.json"]) + sdk
-    if _stamp(WEB / "node_modules") != packages:
+    if _stamp(WEB, "packages") != packages:
         _npm(["ci"], WEB, log, "packages", "of the page")
-        _stamp(WEB / "node_modules", packages)
+        _stamp(WEB, "packages", packages)
     page = _told([WEB]) + packages
-    if not dev and _stamp(WEB / ".next" / "standalone") != page:
+    server = WEB / ".next" / "standalone" / "server.js"
+    if not dev and (_stamp(WEB, "build") != page or not server.is_file()):
         _npm(["run", "build"], WEB, log, "build", "the page")
-        _stamp(WEB / ".next" / "standalone", page)
+        _stamp(WEB, "build", page)
 
 
 def command(places: Places, *, dev: bool) -> list[str]:
@@ -93,9 +94,9 @@ def _npm(words: list[str], folder: Path, log: Path, name: str, what: str) -> Non
         raise Failed(f"`npm {' '.join(words)}` in {folder} failed; the end of {log}:\n{_end_of(log)}")
 
 
-def _stamp(folder: Path, told: str | None = None) -> str | None:
-    """Reads what a folder was made from, or writes it there."""
-    file = folder / ".made-from"
+def _stamp(folder: Path, what: str, told: str | None = None) -> str | None:
+    """Reads what a folder's packages or build were made from, or writes it where no build cleans up."""
+    file = folder / "node_modules" / f".{what}-made-from"
     if told is not None:
         file.write_text(told)
         return told
