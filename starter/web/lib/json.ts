@@ -26,7 +26,7 @@ export function printJson(value: unknown, open: ReadonlySet<string>): JsonLine[]
 }
 
 const TOKEN =
-  /("(?:\\.|[^"\\])*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(true|false|null)\b|(\s+)|([^\s"]+?)/g
+  /("(?:\\.|[^"\\])*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(true|false|null)\b|(\s+)|([\s\S])/g
 
 /** One line's tokens; together they are the line. */
 export function tokens(line: string): Token[] {

@@ -28,10 +28,11 @@ export function seenAt(eventAtMs: number): void {
   skewMs = Math.abs(difference) < SKEW_MS_MIN ? 0 : difference
 }
 
-/** The time, again each `everyMs` while `active`; it stands still otherwise. 0 on the server. */
+/** The time, drawn again each `everyMs` while `active`. 0 on the server and for the first paint after it. */
 export function useNow(everyMs: number, active = true): number {
   const snapshot = () => Math.floor(now() / everyMs) * everyMs
-  return useSyncExternalStore(active ? subscribe : never, snapshot, () => 0)
+  const tick = useSyncExternalStore(active ? subscribe : never, snapshot, () => 0)
+  return tick === 0 ? 0 : now()
 }
 
 function subscribe(listener: () => void): () => void {
