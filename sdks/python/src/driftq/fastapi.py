@@ -11,11 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any, Literal, get_args
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ._async._client import AsyncClient
 from ._errors import ApiError, DriftqError, NotFound, PermissionDenied, UnexpectedAnswer
@@ -38,7 +38,9 @@ from ._types import (
 
 __all__ = [
     "STREAM_HEADERS",
+    "CancelRun",
     "CreateRun",
+    "IdempotencyKeyHeader",
     "NewToken",
     "ReplayRun",
     "RouteName",
@@ -68,7 +70,7 @@ RouteName = Literal[
 
 
 class Scope(BaseModel):
-    """Who asks: the tenant whose runs are seen, and the name that a timeline shows for a replay."""
+    """Who asks: the tenant whose runs are seen, and the name that timelines and the audit log show."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -100,6 +102,28 @@ class ReplayRun(BaseModel):
     from_step: str | None = None
     fresh: bool = False
     reason: str | None = None
+
+
+class CancelRun(BaseModel):
+    """What `POST /runs/{run_id}/cancel` takes; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str | None = None
+
+
+def _as_text(header: str | None) -> str | None:
+    """A header as the broker reads it: UTF-8, without the space around it, and nothing when it is empty."""
+    if header is None:
+        return None
+    try:
+        return header.encode("latin-1").decode().strip() or None
+    except UnicodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+#: The header `Idempotency-Key` as an argument of a route of yours, for `create_scoped_run`.
+IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key"), AfterValidator(_as_text)]
 
 
 def driftq_router(
@@ -205,9 +229,17 @@ def _absent(run_id: str) -> NotFound:
 
 
 async def create_scoped_run(
-    client: AsyncClient, wanted: CreateRun, scope: Scope | None, workflows: Collection[str]
+    client: AsyncClient,
+    wanted: CreateRun,
+    scope: Scope | None,
+    workflows: Collection[str],
+    *,
+    header_key: str | None = None,
 ) -> Response:
-    """Starts a run as the router does: a listed workflow, for the scope's tenant."""
+    """Starts a run as the router does: a listed workflow, for the scope's tenant.
+
+    `header_key` is what the header `Idempotency-Key` said; a key in the body wins over it.
+    """
     if wanted.workflow not in workflows:
         allowed = ", ".join(sorted(workflows)) or "none"
         raise PermissionDenied(
@@ -215,7 +247,7 @@ async def create_scoped_run(
         )
     options = RunOptions(
         run_id=wanted.run_id,
-        idempotency_key=wanted.idempotency_key,
+        idempotency_key=wanted.idempotency_key or header_key,
         tenant_id=scope.tenant_id if scope else None,
         retry_policy=wanted.retry_policy,
         deliver_at_ms=wanted.deliver_at_ms,
@@ -260,9 +292,12 @@ class _Routes:
             "token": ("POST", "/runs/{run_id}/token", self.create_token, RunToken),
         }
 
-    async def create_run(self, request: Request, wanted: CreateRun) -> Response:
-        """Starts a run of a listed workflow."""
-        return await create_scoped_run(self._client, wanted, _scope_of(request), self._workflows)
+    async def create_run(
+        self, request: Request, wanted: CreateRun, key: IdempotencyKeyHeader = None
+    ) -> Response:
+        """Starts a run of a listed workflow; the header `Idempotency-Key` is heeded as the body's field."""
+        scope = _scope_of(request)
+        return await create_scoped_run(self._client, wanted, scope, self._workflows, header_key=key)
 
     async def list_runs(
         self,
@@ -345,10 +380,15 @@ class _Routes:
         )
         return await _passed_on(self._client, call)
 
-    async def cancel_run(self, request: Request, run_id: str) -> Response:
+    async def cancel_run(
+        self, request: Request, run_id: str, wanted: Annotated[CancelRun | None, Body()] = None
+    ) -> Response:
         """Ends a run."""
         await self._authorise(request, run_id)
-        return await _passed_on(self._client, requests.cancel_run(run_id))
+        scope = _scope_of(request)
+        actor = scope.actor if scope else None
+        call = requests.cancel_run(run_id, actor=actor, reason=wanted.reason if wanted else None)
+        return await _passed_on(self._client, call)
 
     async def run_attempts(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,19 @@ def _text(value: Any) -> str:
 def jsonable(value: Any) -> Any:
     """The value as plain JSON types: models, dates and the like become what they look like on the wire."""
     return to_jsonable_python(value, by_alias=True)
+
+
+def actor_header(actor: str | None) -> dict[str, str]:
+    """The header that names who asks; nothing when it cannot stand in a header.
+
+    The broker reads UTF-8, so only what would end a line (or the request) is left out.
+    """
+    name = (actor or "").strip()
+    return {"X-Driftq-Actor": name} if name and _can_stand_in_a_header(name) else {}
+
+
+def _can_stand_in_a_header(text: str) -> bool:
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
 def policy(given: RetryPolicy | Mapping[str, Any] | None) -> Any:

@@ -25,7 +25,7 @@ from .._types import (
     Step,
     StoredStep,
 )
-from ._call import UNSET, Call, body, fresh_key, jsonable, model, params, part, policy
+from ._call import UNSET, Call, actor_header, body, fresh_key, jsonable, model, params, part, policy
 
 
 def run_path(run_id: str) -> str:
@@ -116,12 +116,26 @@ def replay_run(
     if reason is not None:
         fields["reason"] = reason
     path = f"{run_path(run_id)}/replay"
-    return Call("POST", path, model(Replayed), body=to_json(fields), repeatable=False)
+    return Call(
+        "POST",
+        path,
+        model(Replayed),
+        body=to_json(fields),
+        headers=actor_header(actor),
+        repeatable=False,
+    )
 
 
-def cancel_run(run_id: str) -> Call[Cancelled]:
+def cancel_run(run_id: str, *, actor: str | None = None, reason: str | None = None) -> Call[Cancelled]:
     """`POST /v1/runs/{id}/cancel`."""
-    return Call("POST", f"{run_path(run_id)}/cancel", model(Cancelled), body=b"{}", repeatable=False)
+    return Call(
+        "POST",
+        f"{run_path(run_id)}/cancel",
+        model(Cancelled),
+        body=body(actor=actor, reason=reason),
+        headers=actor_header(actor),
+        repeatable=False,
+    )
 
 
 def run_events(run_id: str, after: int | None, limit: int | None) -> Call[EventPage]:
