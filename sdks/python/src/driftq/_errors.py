@@ -5,6 +5,7 @@
     ├── Untrusted              TLS failed: the certificate is not trusted, or it is no TLS
     ├── ConnectionLost         the request was sent, its outcome is unknown
     ├── UnexpectedAnswer       an answer that is not the broker's
+    ├── NotJson                a value that cannot be written as JSON; nothing was sent
     ├── RunFailed              raised by `run.result()`; `RunCancelled` is one
     ├── RunTimeout             raised by `run.result()`: it has not ended yet
     ├── LeaseLost              the message belongs to another worker, or its run was cancelled
@@ -42,6 +43,7 @@ __all__ = [
     "MethodNotAllowed",
     "NonRetryable",
     "NotFound",
+    "NotJson",
     "PayloadTooLarge",
     "PermissionDenied",
     "ResourceExhausted",
@@ -99,6 +101,10 @@ class ConnectionLost(DriftqError):
 
 class UnexpectedAnswer(DriftqError):
     """Something answered, but not as a broker does: mostly a wrong URL or a proxy in between."""
+
+
+class NotJson(DriftqError, ValueError):
+    """A value cannot be written as JSON (an object, NaN, bytes that are no text), and nothing was sent."""
 
 
 class RunFailed(DriftqError):

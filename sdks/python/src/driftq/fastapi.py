@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ._async._client import AsyncClient
-from ._errors import ApiError, DriftqError, NotFound, PermissionDenied, UnexpectedAnswer
+from ._errors import ApiError, DriftqError, NotFound, NotJson, PermissionDenied, UnexpectedAnswer
 from ._relay import STREAM_HEADERS, relay_events, wants_stream
 from ._requests import UNSET, Call, RunOptions
 from ._requests import runs as requests
@@ -209,6 +209,9 @@ def error_answer(error: DriftqError) -> Response:
             "retryable": error.retryable,
         }
         return JSONResponse(body, status_code=error.status, headers=headers)
+    if isinstance(error, NotJson):
+        # Python reads NaN and lone surrogates out of a body, although they are no JSON.
+        return _problem(400, "INVALID_ARGUMENT", str(error), retryable=False)
     if isinstance(error, UnexpectedAnswer):
         return _problem(502, "INTERNAL", str(error), retryable=False)
     if error.retryable:

@@ -435,6 +435,21 @@ async def test_a_result_that_is_no_json_is_refused_for_good(client: AsyncClient,
     assert "cannot be written as JSON" in run.error.message
 
 
+async def test_a_steps_set_is_refused_by_its_name_and_not_stored(client: AsyncClient, worker: Worker) -> None:
+    @worker.workflow("w")
+    async def workflow(run: Run[Any]) -> None:
+        await run.step("tags", lambda: {"a", "b"})
+
+    async with running(worker):
+        run = await client.create_run("w", retry_policy=QUICK)
+        ended_run = await ended(client, run.run_id)
+    assert (ended_run.status, ended_run.attempts, ended_run.steps) == ("failed", 1, [])
+    assert ended_run.error is not None
+    assert "step 'tags' returned what would not survive" in ended_run.error.message
+    assert "set would come back as list" in ended_run.error.message
+    assert "step.completed" not in await types(client, run.run_id)
+
+
 async def test_what_outlives_the_grace_is_cancelled_and_given_back_at_once(client: AsyncClient) -> None:
     worker = Worker(lease_ms=60_000, grace_s=0.01)
     began = asyncio.Event()
