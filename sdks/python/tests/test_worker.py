@@ -192,6 +192,31 @@ def test_the_command_says_what_is_wrong(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["worker", "jobs:worker"], ["outbox", "status"]])
+@pytest.mark.parametrize(
+    ("flag", "variable", "said"),
+    [
+        ("--log-level", "DRIFTQ_LOG_LEVEL", "'bogus' is no level: say debug, info,"),
+        ("--log-format", "DRIFTQ_LOG_FORMAT", "'bogus' is no format: say text or json"),
+    ],
+)
+def test_a_log_level_or_format_that_is_none_is_refused_in_a_sentence(
+    command: list[str],
+    flag: str,
+    variable: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, flag, "bogus"])
+    assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
+    monkeypatch.setenv(variable, "bogus")
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
+
+
 def test_reload_says_what_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
