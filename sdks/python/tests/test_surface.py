@@ -357,6 +357,10 @@ async def test_a_run_without_a_result_is_an_error_that_says_why() -> None:
     with pytest.raises(driftq.RunFailed, match="run_1 failed after 3 attempts: the model is busy") as caught:
         await handle_over(failed).result()
     assert caught.value.info.attempts == 3
+    error = {"message": "the model is busy", "type": "ConnectionError"}
+    said = "run_1 failed after 1 attempt: ConnectionError: the model is busy"
+    with pytest.raises(driftq.RunFailed, match=said):
+        await handle_over({**failed, "attempts": 1, "error": error}).result()
     with pytest.raises(driftq.RunCancelled, match="was cancelled"):
         await handle_over({**RUN, "status": "cancelled"}).result()
     with pytest.raises(TimeoutError, match="is queued after 0 s"):

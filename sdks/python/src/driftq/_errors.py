@@ -117,8 +117,14 @@ class RunFailed(DriftqError):
         super().__init__(self._said())
 
     def _said(self) -> str:
-        why = f": {self.error.message}" if self.error else ""
-        return f"run {self.run_id} failed after {self.info.attempts} attempts{why}"
+        tries = f"{self.info.attempts} attempt{'' if self.info.attempts == 1 else 's'}"
+        return f"run {self.run_id} failed after {tries}{self._why()}"
+
+    def _why(self) -> str:
+        if self.error is None:
+            return ""
+        kind = f"{self.error.type}: " if self.error.type else ""
+        return f": {kind}{self.error.message}"
 
 
 class RunCancelled(RunFailed):

@@ -106,7 +106,9 @@ async def test_the_worker_the_script_and_the_app_work_together(shell: Shell) -> 
     assert said[0] == "1 run.created"
     assert said[8] == "9 run.succeeded"
     assert said[9] == "summary='THE TEXT OF HTTPS://EXAMPLE.COM'"
-    assert re.fullmatch(r"run run_\w+ failed after 1 attempts: only https is fetched", said[10])
+    assert re.fullmatch(
+        r"run run_\w+ failed after 1 attempt: driftq\.NonRetryable: only https is fetched", said[10]
+    )
     assert said[11:] == ["THE TEXT OF HTTPS://EXAMPLE.ORG"]
     async with (
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}/api", timeout=30) as http,
