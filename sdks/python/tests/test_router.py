@@ -242,6 +242,21 @@ async def test_an_idempotency_key_may_be_a_header_and_the_bodys_wins(
         assert sent == [key]
 
 
+async def test_runs_are_started_on_the_topic_and_for_the_group_of_the_apps_own_worker() -> None:
+    sent: list[Any] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content))
+        return httpx2.Response(201, json={"run_id": "run_1", "status": "queued"})
+
+    app = FastAPI()
+    client = AsyncClient("http://b:1", transport=httpx2.MockTransport(broker))
+    app.include_router(driftq_router(client, None, ["w"], topic="shop.commands", group="shop"))
+    async with asking(app) as http:
+        await http.post("/runs", json={"workflow": "w"})
+    assert (sent[0]["topic"], sent[0]["group"]) == ("shop.commands", "shop")
+
+
 async def test_a_key_that_is_no_text_is_refused_and_not_ignored() -> None:
     async with asking(app_over(lambda _request: httpx2.Response(201, json={}))) as http:
         answer = await http.post("/runs", json={"workflow": "w"}, headers=[(b"Idempotency-Key", b"\xff")])

@@ -9,7 +9,7 @@
     ├── RunFailed              raised by `run.result()`; `RunCancelled` is one
     ├── RunTimeout             raised by `run.result()`: it has not ended yet
     ├── LeaseLost              the message belongs to another worker, or its run was cancelled
-    ├── RetryAfter             raised by a handler: try again after so many seconds
+    ├── RetryAfter             raised by a handler: try again after so many seconds; `UnknownWorkflow` is one
     ├── NonRetryable           raised by a handler: never try again
     └── ApiError               the broker refused; one class for each of its codes
         ├── InvalidArgument 400         ├── PayloadTooLarge 413
@@ -54,6 +54,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnexpectedAnswer",
+    "UnknownWorkflow",
     "Unprocessable",
     "Unreachable",
     "UnsupportedMediaType",
@@ -161,6 +162,10 @@ class RetryAfter(DriftqError):
             raise ValueError(f"seconds must not be negative: {seconds}")
         self.seconds = seconds
         super().__init__(message or f"try again after {seconds:g} s")
+
+
+class UnknownWorkflow(RetryAfter):
+    """A worker was handed a run of a workflow that it does not have; after a pause another may take it."""
 
 
 class NonRetryable(DriftqError):

@@ -132,19 +132,22 @@ def driftq_router(
     workflows: Collection[str] = (),
     *,
     routes: Collection[RouteName] = get_args(RouteName),
+    topic: str | None = None,
+    group: str | None = None,
 ) -> APIRouter:
     """The routes of runs for an app of your own.
 
     `scope` is a dependency that returns a `Scope` (or raises, say a 401): every route applies it. Without it
     there is one tenant, and everybody sees every run. `workflows` are the ones that may be started here.
-    `routes` leaves out what you write yourself.
+    `routes` leaves out what you write yourself. `topic` (and `group`) is what your worker reads, if that is
+    not the default.
     """
     if scope is None:
         logger.warning("driftq_router has no scope: everybody who reaches it sees and replays every run")
     router = APIRouter(
         tags=["runs"], route_class=BrokerRoute, dependencies=[Depends(_remember(scope or _no_scope))]
     )
-    ours = _Routes(client, frozenset(workflows))
+    ours = _Routes(client, frozenset(workflows), topic, group)
     for name in get_args(RouteName):
         if name in routes:
             method, path, endpoint, shape = ours.table()[name]
@@ -238,10 +241,13 @@ async def create_scoped_run(
     workflows: Collection[str],
     *,
     header_key: str | None = None,
+    topic: str | None = None,
+    group: str | None = None,
 ) -> Response:
     """Starts a run as the router does: a listed workflow, for the scope's tenant.
 
-    `header_key` is what the header `Idempotency-Key` said; a key in the body wins over it.
+    `header_key` is what the header `Idempotency-Key` said; a key in the body wins over it. `topic` and
+    `group` are those of your worker.
     """
     if wanted.workflow not in workflows:
         allowed = ", ".join(sorted(workflows)) or "none"
@@ -252,6 +258,8 @@ async def create_scoped_run(
         run_id=wanted.run_id,
         idempotency_key=wanted.idempotency_key or header_key,
         tenant_id=scope.tenant_id if scope else None,
+        topic=topic,
+        group=group,
         retry_policy=wanted.retry_policy,
         deliver_at_ms=wanted.deliver_at_ms,
         tags=wanted.tags,
@@ -275,9 +283,13 @@ class NewToken(BaseModel):
 class _Routes:
     """One method for each route; they extract, ask the broker, and pass its answer on."""
 
-    def __init__(self, client: AsyncClient, workflows: frozenset[str]) -> None:
+    def __init__(
+        self, client: AsyncClient, workflows: frozenset[str], topic: str | None, group: str | None
+    ) -> None:
         self._client = client
         self._workflows = workflows
+        self._topic = topic
+        self._group = group
 
     def table(self) -> dict[str, tuple[str, str, Callable[..., Awaitable[Response]], Any]]:
         """Every route: its method, path, endpoint, and what it answers."""
@@ -300,7 +312,15 @@ class _Routes:
     ) -> Response:
         """Starts a run of a listed workflow; the header `Idempotency-Key` is heeded as the body's field."""
         scope = _scope_of(request)
-        return await create_scoped_run(self._client, wanted, scope, self._workflows, header_key=key)
+        return await create_scoped_run(
+            self._client,
+            wanted,
+            scope,
+            self._workflows,
+            header_key=key,
+            topic=self._topic,
+            group=self._group,
+        )
 
     async def list_runs(
         self,

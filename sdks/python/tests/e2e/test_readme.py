@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -148,6 +149,15 @@ async def test_the_outbox_sends_what_was_committed(shell: Shell, broker: Driftqd
     async with broker.async_client() as client:
         (message,) = (await client.browse_topic("placed")).messages
     assert (message.key, message.value) == ("7", {"order": 7})
+
+
+def test_the_extra_brings_what_its_snippet_imports() -> None:
+    extras = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    brought = {re.split(r"[<>=]", wanted)[0] for wanted in extras["otel"]}
+    imported = set(re.findall(r"^from (opentelemetry\S*)", snippets()["traced.py"], re.MULTILINE))
+    needed = {"opentelemetry-sdk" if ".sdk" in name else "opentelemetry-api" for name in imported}
+    assert needed == {"opentelemetry-api", "opentelemetry-sdk"}
+    assert needed <= brought
 
 
 async def test_spans_are_told(shell: Shell) -> None:
