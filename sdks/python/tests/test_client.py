@@ -10,6 +10,8 @@ import pytest
 import driftq
 from driftq import AsyncClient, Backoff, Client, Message, RetryConfig
 
+NO_JSON: list[Any] = [object(), {"share": float("nan")}, [float("inf")], "\ud800", b"\xff", {object(): 1}]
+
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 MESSAGE = {"topic": "t", "group": "g", "owner": "o", "partition": 0, "offset": 7, "lease_id": "lease_1"}
@@ -282,3 +284,37 @@ def test_the_blocking_client_retries_alike() -> None:
     )
     assert client.health().status == "ok"
     assert taken == [pytest.approx(0.1), pytest.approx(0.6)]
+
+
+@pytest.mark.parametrize("value", NO_JSON)
+async def test_a_value_that_is_no_json_is_an_error_of_ours_and_nothing_is_sent(value: Any) -> None:
+    script = Script()
+    client = client_of(script)
+    lease = Message.model_validate(MESSAGE)
+    calls: list[Callable[[], Any]] = [
+        lambda: client.produce("t", value),
+        lambda: client.produce("t", value, idempotency_key="k"),
+        lambda: client.produce_batch([driftq.NewMessage("t", 1), driftq.NewMessage("t", value)]),
+        lambda: client.create_run("w", value),
+        lambda: client.create_run("w", value, idempotency_key="k"),
+        lambda: client.replay_run("run_1", input=value),
+        lambda: client.replay_run("run_1", patch={"a": value}),
+        lambda: client.put_step("run_1", "s", value, lease_id=None),
+        lambda: client.append_events("run_1", [{"type": "x", "a": value}]),
+        lambda: client.ack(lease, result=value),
+        lambda: client.redrive_dead_letter("dlq.t", 0, 1, value=value),
+    ]
+    for call in calls:
+        with pytest.raises(driftq.NotJson, match="cannot be written as JSON"):
+            await call()
+    with pytest.raises(driftq.NotJson, match="the value for topic 't'"):
+        await client.produce("t", value)
+    with pytest.raises(driftq.NotJson):
+        await client.cancel_run("run_1", reason="\ud800")
+    assert script.asked == []
+
+
+async def test_the_words_nan_and_infinity_may_stand_in_a_text() -> None:
+    script = Script(httpx2.Response(200, json={"topic": "t", "partition": 0, "offset": 1, "message_id": "m"}))
+    await client_of(script).produce("t", "NaN is no Infinity")
+    assert script.body()["value"] == "NaN is no Infinity"

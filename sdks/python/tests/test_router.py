@@ -180,6 +180,90 @@ async def test_what_is_asked_about_a_run_of_ones_own_is_passed_on(
         assert json.loads(asked[1].content) == (body or {})
 
 
+@pytest.mark.parametrize("act", ["replay", "cancel"])
+async def test_the_broker_is_told_who_asked_and_why(act: str) -> None:
+    asked: list[httpx2.Request] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={**RUN, "tenant_id": "blue", "replay_seq": 1})
+
+    app = app_over(broker, scope=lambda: Scope(tenant_id="blue", actor="Jörg"))
+    async with asking(app) as http:
+        assert (await http.post(f"/runs/run_1/{act}", json={"reason": "a typo"})).status_code == 200
+        assert (await http.post(f"/runs/run_1/{act}")).status_code == 200
+        assert (await http.post(f"/runs/run_1/{act}", json={"actor": "eve"})).status_code == 400
+    posts = [request for request in asked if request.method == "POST"]
+    assert [json.loads(request.content) for request in posts] == [
+        {"actor": "Jörg", "reason": "a typo"},
+        {"actor": "Jörg"},
+    ]
+    assert {dict(request.headers.raw)[b"X-Driftq-Actor"].decode() for request in posts} == {"Jörg"}
+
+
+async def test_without_an_actor_older_brokers_are_told_what_they_know() -> None:
+    asked: list[httpx2.Request] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={**RUN, "replay_seq": 1})
+
+    async with asking(app_over(broker)) as http:
+        await http.post("/runs/run_1/cancel")
+    assert (asked[0].content, "x-driftq-actor" in asked[0].headers) == (b"{}", False)
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "key"),
+    [
+        ("from the header", None, "from the header"),
+        ("from the header", "from the body", "from the body"),
+        ("from the header", "", "from the header"),
+        ("straße".encode(), None, "straße"),
+        ("  ", None, None),
+    ],
+)
+async def test_an_idempotency_key_may_be_a_header_and_the_bodys_wins(
+    header: str | bytes, field: str | None, key: str | None
+) -> None:
+    sent: list[Any] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content)["idempotency_key"])
+        return httpx2.Response(201, json={"run_id": "run_1", "status": "queued"})
+
+    body = {"workflow": "w"} if field is None else {"workflow": "w", "idempotency_key": field}
+    headers = [(b"Idempotency-Key", header if isinstance(header, bytes) else header.encode())]
+    async with asking(app_over(broker)) as http:
+        assert (await http.post("/runs", json=body, headers=headers)).status_code == 201
+    if key is None:
+        assert sent[0].startswith("auto-")
+    else:
+        assert sent == [key]
+
+
+async def test_runs_are_started_on_the_topic_and_for_the_group_of_the_apps_own_worker() -> None:
+    sent: list[Any] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content))
+        return httpx2.Response(201, json={"run_id": "run_1", "status": "queued"})
+
+    app = FastAPI()
+    client = AsyncClient("http://b:1", transport=httpx2.MockTransport(broker))
+    app.include_router(driftq_router(client, None, ["w"], topic="shop.commands", group="shop"))
+    async with asking(app) as http:
+        await http.post("/runs", json={"workflow": "w"})
+    assert (sent[0]["topic"], sent[0]["group"]) == ("shop.commands", "shop")
+
+
+async def test_a_key_that_is_no_text_is_refused_and_not_ignored() -> None:
+    async with asking(app_over(lambda _request: httpx2.Response(201, json={}))) as http:
+        answer = await http.post("/runs", json={"workflow": "w"}, headers=[(b"Idempotency-Key", b"\xff")])
+    assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_ARGUMENT")
+    assert "Idempotency-Key" in answer.json()["message"]
+
+
 async def test_a_token_for_no_time_is_refused_here() -> None:
     async with asking(app_over(lambda _request: httpx2.Response(200, json={}))) as http:
         answer = await http.post("/runs/run_1/token", json={"ttl_ms": 0})

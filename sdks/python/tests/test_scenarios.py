@@ -113,7 +113,7 @@ METHODS: Mapping[str, Method] = {
     "list_runs": Method("list_runs", ("status", "workflow", "tenant_id", "tag", *PAGE)),
     "show_run": Method("get_run", ("run_id",)),
     "replay_run": Method("replay_run", ("run_id", "input", "patch", "from_step", "fresh", "actor", "reason")),
-    "cancel_run": Method("cancel_run", ("run_id",)),
+    "cancel_run": Method("cancel_run", ("run_id", "actor", "reason")),
     "read_events": Method("run_events", ("run_id", "after", "limit")),
     "append_events": Method("append_events", ("run_id", "events", "lease_id")),
     "store_step": Method("put_step", ("run_id", "step", "output", "lease_id", "duration_ms")),

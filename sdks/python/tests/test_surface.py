@@ -173,6 +173,11 @@ CALLS: list[tuple[Callable[[AsyncClient], Any], Any, Asked]] = [
     ),
     (lambda c: c.run("run_1").cancel(), REPLAYED, ("POST", "/v1/runs/run_1/cancel", {}, {})),
     (
+        lambda c: c.run("run_1").cancel(actor="ann", reason="a wrong number"),
+        REPLAYED,
+        ("POST", "/v1/runs/run_1/cancel", {}, {"actor": "ann", "reason": "a wrong number"}),
+    ),
+    (
         lambda c: c.run_events("run_1", after=3, limit=2),
         {"events": []},
         ("GET", "/v1/runs/run_1/events", {"after": "3", "limit": "2"}, None),
@@ -352,6 +357,10 @@ async def test_a_run_without_a_result_is_an_error_that_says_why() -> None:
     with pytest.raises(driftq.RunFailed, match="run_1 failed after 3 attempts: the model is busy") as caught:
         await handle_over(failed).result()
     assert caught.value.info.attempts == 3
+    error = {"message": "the model is busy", "type": "ConnectionError"}
+    said = "run_1 failed after 1 attempt: ConnectionError: the model is busy"
+    with pytest.raises(driftq.RunFailed, match=said):
+        await handle_over({**failed, "attempts": 1, "error": error}).result()
     with pytest.raises(driftq.RunCancelled, match="was cancelled"):
         await handle_over({**RUN, "status": "cancelled"}).result()
     with pytest.raises(TimeoutError, match="is queued after 0 s"):
@@ -373,6 +382,29 @@ async def test_an_actor_is_named_with_every_request() -> None:
     async with AsyncClient("http://b:1", actor="ann", transport=httpx2.MockTransport(broker)) as client:
         await client.health()
     assert asked == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("actor", "header"),
+    [
+        ("bob", b"bob"),
+        ("Jörg Müller", "Jörg Müller".encode()),
+        ("bob\r\nAuthorization: Bearer x", b"ann"),
+    ],
+)
+async def test_who_replays_or_cancels_is_named_in_a_header_unless_it_cannot_stand_there(
+    actor: str, header: bytes
+) -> None:
+    asked: list[bytes] = []
+
+    def broker(request: httpx2.Request) -> httpx2.Response:
+        asked.extend(value for name, value in request.headers.raw if name.lower() == b"x-driftq-actor")
+        return httpx2.Response(200, json=REPLAYED)
+
+    async with AsyncClient("http://b:1", actor="ann", transport=httpx2.MockTransport(broker)) as client:
+        await client.run("run_1").replay(actor=actor)
+        await client.run("run_1").cancel(actor=actor)
+    assert asked == [header] * 2
 
 
 def test_an_authority_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What a worker refuses before it runs, and how it words things. How it works is under `e2e`."""
 
+import functools
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import BaseModel
@@ -11,7 +14,7 @@ from driftq import BlockingRun, NewMessage, NonRetryable, Run, Worker
 from driftq import _tracing as tracing
 from driftq.__main__ import main
 from driftq._reload import without_reload
-from driftq._run import MESSAGE_CHARS_MAX, STACK_CHARS_MAX, _restore, as_result, describe
+from driftq._run import MESSAGE_CHARS_MAX, STACK_CHARS_MAX, _restore, _restored, as_result, describe
 
 
 class Doc(BaseModel):
@@ -115,6 +118,58 @@ def test_a_result_must_be_json() -> None:
     assert as_result({"doc": Doc(url="u")}) == {"doc": {"url": "u"}}
     with pytest.raises(NonRetryable, match="the workflow returned object"):
         as_result(object())
+    with pytest.raises(NonRetryable, match=r"the workflow returned dict, .* not JSON compliant"):
+        as_result({"share": float("nan")})
+
+
+class Place(NamedTuple):
+    row: int
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({1, 2}, "set would come back as list"),
+        ({"tags": [{"a"}]}, r"set would come back as list \(in 'tags'\)"),
+        (datetime(2026, 1, 2), "datetime would come back as str"),
+        (b"text", "bytes would come back as str"),
+        ({1: "a"}, "a key of type int would come back as str"),
+        (Place(1), "Place would come back as list"),
+    ],
+)
+def test_a_steps_value_that_would_come_back_as_another_type_is_refused(value: Any, named: str) -> None:
+    with pytest.raises(NonRetryable, match=f"step 'tag' returned .*{named}"):
+        _restored(lambda: value, "tag", value, as_result(value))
+
+
+def test_an_annotation_lets_a_step_return_any_type() -> None:
+    def tags() -> set[int]: ...  # type: ignore[empty-body]
+
+    def when() -> dict[int, datetime]: ...  # type: ignore[empty-body]
+
+    def place(row: int) -> Place: ...  # type: ignore[empty-body]
+
+    at = datetime(2026, 1, 2)
+    functions: list[tuple[Callable[..., Any], Any]] = [
+        (tags, {1, 2}),
+        (when, {1: at}),
+        (place, Place(1)),
+        (functools.partial(place, 1), Place(1)),
+    ]
+    for function, value in functions:
+        assert _restored(function, "s", value, as_result(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ((1, "a"), [1, "a"]),
+        (Doc(url="u"), {"url": "u"}),
+        ({"docs": (Doc(url="u"),)}, {"docs": [{"url": "u"}]}),
+    ],
+)
+def test_without_an_annotation_tuples_are_lists_and_models_are_dicts(value: Any, seen: Any) -> None:
+    assert _restored(lambda: value, "s", value, as_result(value)) == seen
 
 
 @pytest.mark.parametrize(
@@ -135,6 +190,31 @@ def test_the_command_says_what_is_wrong(
     monkeypatch.delitem(__import__("sys").modules, "jobs", raising=False)
     assert main(["worker", place]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["worker", "jobs:worker"], ["outbox", "status"]])
+@pytest.mark.parametrize(
+    ("flag", "variable", "said"),
+    [
+        ("--log-level", "DRIFTQ_LOG_LEVEL", "'bogus' is no level: say debug, info,"),
+        ("--log-format", "DRIFTQ_LOG_FORMAT", "'bogus' is no format: say text or json"),
+    ],
+)
+def test_a_log_level_or_format_that_is_none_is_refused_in_a_sentence(
+    command: list[str],
+    flag: str,
+    variable: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, flag, "bogus"])
+    assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
+    monkeypatch.setenv(variable, "bogus")
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert (ended.value.code, said in capsys.readouterr().err) == (2, True)
 
 
 def test_reload_says_what_it_needs(

@@ -17,6 +17,14 @@ async def test_a_run_is_created_with_the_answer_of_the_playbook_and_more(stack: 
     assert (run["input"], run["retry_policy"]["max_attempts"]) == ({"text": "hi"}, 3)
 
 
+async def test_the_header_idempotency_key_starts_nothing_twice(stack: Stack) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first = await stack.http.post("/runs", json={}, headers=headers)
+    second = await stack.http.post("/runs", json={}, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["run_id"] == second.json()["run_id"]
+
+
 async def test_an_empty_body_starts_the_demo(stack: Stack) -> None:
     run_id = await stack.create()
     run = (await stack.http.get(f"/runs/{run_id}")).json()

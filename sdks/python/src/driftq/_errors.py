@@ -5,10 +5,11 @@
     ├── Untrusted              TLS failed: the certificate is not trusted, or it is no TLS
     ├── ConnectionLost         the request was sent, its outcome is unknown
     ├── UnexpectedAnswer       an answer that is not the broker's
+    ├── NotJson                a value that cannot be written as JSON; nothing was sent
     ├── RunFailed              raised by `run.result()`; `RunCancelled` is one
     ├── RunTimeout             raised by `run.result()`: it has not ended yet
     ├── LeaseLost              the message belongs to another worker, or its run was cancelled
-    ├── RetryAfter             raised by a handler: try again after so many seconds
+    ├── RetryAfter             raised by a handler: try again after so many seconds; `UnknownWorkflow` is one
     ├── NonRetryable           raised by a handler: never try again
     └── ApiError               the broker refused; one class for each of its codes
         ├── InvalidArgument 400         ├── PayloadTooLarge 413
@@ -42,6 +43,7 @@ __all__ = [
     "MethodNotAllowed",
     "NonRetryable",
     "NotFound",
+    "NotJson",
     "PayloadTooLarge",
     "PermissionDenied",
     "ResourceExhausted",
@@ -52,6 +54,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnexpectedAnswer",
+    "UnknownWorkflow",
     "Unprocessable",
     "Unreachable",
     "UnsupportedMediaType",
@@ -101,6 +104,10 @@ class UnexpectedAnswer(DriftqError):
     """Something answered, but not as a broker does: mostly a wrong URL or a proxy in between."""
 
 
+class NotJson(DriftqError, ValueError):
+    """A value cannot be written as JSON (an object, NaN, bytes that are no text), and nothing was sent."""
+
+
 class RunFailed(DriftqError):
     """A run ended without a result; `info` is the run, with its error, steps and replays."""
 
@@ -111,8 +118,14 @@ class RunFailed(DriftqError):
         super().__init__(self._said())
 
     def _said(self) -> str:
-        why = f": {self.error.message}" if self.error else ""
-        return f"run {self.run_id} failed after {self.info.attempts} attempts{why}"
+        tries = f"{self.info.attempts} attempt{'' if self.info.attempts == 1 else 's'}"
+        return f"run {self.run_id} failed after {tries}{self._why()}"
+
+    def _why(self) -> str:
+        if self.error is None:
+            return ""
+        kind = f"{self.error.type}: " if self.error.type else ""
+        return f": {kind}{self.error.message}"
 
 
 class RunCancelled(RunFailed):
@@ -149,6 +162,10 @@ class RetryAfter(DriftqError):
             raise ValueError(f"seconds must not be negative: {seconds}")
         self.seconds = seconds
         super().__init__(message or f"try again after {seconds:g} s")
+
+
+class UnknownWorkflow(RetryAfter):
+    """A worker was handed a run of a workflow that it does not have; after a pause another may take it."""
 
 
 class NonRetryable(DriftqError):

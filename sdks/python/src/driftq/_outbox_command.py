@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import logs
 
 if TYPE_CHECKING:
-    from .outbox import AsyncOutboxRelay, OutboxMixin
+    from .outbox import AsyncOutboxRelay, OutboxMixin, OutboxStatus
 
 
 def add_outbox(commands: Any) -> None:
@@ -30,7 +30,7 @@ def add_outbox(commands: Any) -> None:
     relay.add_argument(
         "--keep-s", type=float, default=86_400, help="how long what was sent is kept; default: a day"
     )
-    acts.add_parser("status", help="count what waits")
+    acts.add_parser("status", help="count what waits, and say what is refused and why")
     retry = acts.add_parser("retry", help="send refused messages again")
     retry.add_argument("ids", nargs="*", type=int, help="which; none: all")
     for act in acts.choices.values():
@@ -57,17 +57,37 @@ async def _act(asked: argparse.Namespace) -> int:
                 found = await relay.status()
                 oldest = "" if found.oldest_ms is None else f", the oldest for {found.oldest_ms / 1000:.1f} s"
                 sys.stdout.write(f"{found.pending} pending, {found.refused} refused{oldest}\n")
+                sys.stdout.write(_told(found))
             case "retry":
                 sys.stdout.write(f"{await relay.retry(asked.ids or None)} pending again\n")
             case _ if asked.once:
-                while await relay.relay_once():
-                    pass
+                return await _relay_all(relay)
             case _:
                 loop = asyncio.get_running_loop()
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda *_: loop.call_soon_threadsafe(relay.stop))
                 await relay.run()
     return 0
+
+
+async def _relay_all(relay: AsyncOutboxRelay) -> int:
+    """Sends what is there; a failure as long as any of it is refused, for that will not go by itself."""
+    while await relay.relay_once():
+        pass
+    found = await relay.status()
+    if not found.refused:
+        return 0
+    sys.stderr.write(
+        f"driftq outbox: {found.refused} refused; mend them, then `outbox retry`\n{_told(found)}"
+    )
+    return 1
+
+
+def _told(found: OutboxStatus) -> str:
+    """The refused messages, one a line."""
+    lines = [f"  {one.id} for {one.topic}: {one.why}\n" for one in found.refusals]
+    rest = found.refused - len(lines)
+    return "".join(lines) + (f"  and {rest} more\n" if rest else "")
 
 
 @contextlib.asynccontextmanager

@@ -42,6 +42,9 @@ from ._requests import NewMessage, jsonable
 #: Dialects that hand each relay rows of its own; on others a relay reads, and marks in a second transaction.
 LOCKING_DIALECTS = frozenset({"postgresql", "mysql", "mariadb", "oracle"})
 
+#: How many refused messages a status names.
+REFUSALS_SHOWN_MAX = 5
+
 KEY_CHARS_MAX = 255
 TOPIC_CHARS_MAX = 255
 
@@ -94,7 +97,10 @@ class OutboxMixin:
 
     @validates("value")
     def _as_json(self, _name: str, value: Any) -> Any:
-        return jsonable(value)
+        if value is None:
+            # The broker takes no message without a value, so a relay could never send it.
+            raise ValueError('an outbox message needs a value, and None is none: say {} or ""')
+        return jsonable(value, "the value of an outbox message")
 
     @validates("topic", "key")
     def _within_bounds(self, name: str, value: str | None) -> str | None:
@@ -141,12 +147,25 @@ def message_of(row: Row[Any]) -> NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that the broker will not take as it is, and why."""
+
+    id: int
+    topic: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxStatus:
-    """What waits in an outbox; `oldest_ms` is how long the oldest has waited."""
+    """What waits in an outbox; `oldest_ms` is how long the oldest has waited.
+
+    `refusals` are the oldest of what is refused, a few of them.
+    """
 
     pending: int
     refused: int
     oldest_ms: int | None
+    refusals: tuple[Refusal, ...] = ()
 
 
 class Statements:
@@ -207,6 +226,13 @@ class Statements:
             func.count(mine.refused),
             func.min(mine.created_at_ms),
         ).where(mine.sent_at_ms.is_(None))
+
+    def refusals(self) -> Select[Any]:
+        """The oldest messages that are refused, a few."""
+        mine = self.table.c
+        wanted = select(mine.id, mine.topic, mine.refused)
+        wanted = wanted.where(mine.sent_at_ms.is_(None), mine.refused.is_not(None))
+        return wanted.order_by(mine.id).limit(REFUSALS_SHOWN_MAX)
 
 
 def sendable(heads: Sequence[Row[Any]], followers: Sequence[Row[Any]]) -> list[Row[Any]]:

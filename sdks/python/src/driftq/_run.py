@@ -20,14 +20,14 @@ from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeVar as TypeVarWithDefault
 
 from . import _tracing as tracing
 from ._async._client import AsyncClient
-from ._errors import NonRetryable
+from ._errors import NonRetryable, NotJson
 from ._hold import Hold
 from ._requests import jsonable
+from ._roundtrip import lost
 from ._types import ErrorInfo, RunContext
 
 __all__ = ["Run", "describe"]
@@ -118,7 +118,8 @@ class Run(Generic[InputT, ResourcesT]):
         """Runs `fn` once for this run, or returns what it returned in an earlier attempt.
 
         A function that is not `async` runs in a thread. The result must be JSON, or a type that Pydantic
-        turns into JSON and, by the function's return annotation, back.
+        turns into JSON and, by the function's return annotation, back. Without such an annotation tuples
+        come back as lists, models and dataclasses as dicts; whatever else would change is a `NonRetryable`.
         """
         if name in self._named:
             raise NonRetryable(
@@ -129,7 +130,7 @@ class Run(Generic[InputT, ResourcesT]):
             if await self._is_finished(name):
                 return _restore(fn, self._finished[name])
             with tracing.step(name):
-                return _restore(fn, await self._first_time(name, fn, args, kwargs))
+                return await self._first_time(name, fn, args, kwargs)
         except BaseException:
             # A workflow may catch this and try the step again.
             self._named.discard(name)
@@ -168,7 +169,9 @@ class Run(Generic[InputT, ResourcesT]):
         await self._append({"type": "step.started", "step": name})
         started = time.monotonic()
         try:
-            output = _as_json(await self._call(fn, args, kwargs), f"step {name!r}")
+            value = await self._call(fn, args, kwargs)
+            output = _as_json(value, f"step {name!r}")
+            restored = _restored(fn, name, value, output)
         except Exception as error:
             duration_ms = round((time.monotonic() - started) * 1000)
             said = describe(error).model_dump(include={"message", "type"})
@@ -185,7 +188,7 @@ class Run(Generic[InputT, ResourcesT]):
             )
         )
         self._finished[name] = stored.output
-        return stored.output
+        return restored if stored.output == output else _restore(fn, stored.output)
 
     async def _call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if _is_async(fn):
@@ -232,20 +235,39 @@ def as_result(value: Any) -> Any:
 
 def _as_json(value: Any, who: str) -> Any:
     try:
-        return jsonable(value)
-    except PydanticSerializationError as error:
-        kind = type(value).__qualname__
-        raise NonRetryable(f"{who} returned {kind}, which cannot be written as JSON: {error}") from error
+        return jsonable(value, f"{who} returned {type(value).__qualname__}, which")
+    except NotJson as error:
+        raise NonRetryable(str(error)) from error
 
 
 def _is_async(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
+def _restored(fn: Callable[..., Any], name: str, value: Any, output: Any) -> Any:
+    """What every attempt sees of a step's value; `NonRetryable` when that would be another type."""
+    restored = _restore(fn, output)
+    found = lost(value, restored)
+    if found is not None:
+        raise NonRetryable(
+            f"step {name!r} returned what would not survive being stored as JSON: {found}; "
+            "return a list, a dict or a text instead, or say the type in the function's return annotation"
+        )
+    return restored
+
+
+def _annotated(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that was written down, beneath decorators and partial calls."""
+    fn = inspect.unwrap(fn)
+    while isinstance(fn, functools.partial):
+        fn = inspect.unwrap(fn.func)
+    return fn
+
+
 def _restore(fn: Callable[..., Any], output: Any) -> Any:
     """A stored result as what the function's return annotation promises; without one it stays JSON."""
     try:
-        hint = get_type_hints(inspect.unwrap(fn)).get("return", Any)
+        hint = get_type_hints(_annotated(fn)).get("return", Any)
         return output if hint is Any else TypeAdapter(hint).validate_python(output)
     except (NameError, TypeError, PydanticSchemaGenerationError, PydanticUserError):
         return output

@@ -16,6 +16,7 @@ import httpx2
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from . import _tracing as tracing
 from ._errors import (
     ConnectionLost,
     DriftqError,
@@ -24,7 +25,7 @@ from ._errors import (
     Untrusted,
     error_from_answer,
 )
-from ._requests import Call
+from ._requests import Call, actor_header
 from ._retry import RetryConfig
 from ._version import __version__
 
@@ -74,14 +75,12 @@ class Settings:
             retry=retry,
         )
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> httpx2.Headers:
         """The headers of every request."""
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        if self.actor:
-            headers["X-Driftq-Actor"] = self.actor
-        return headers
+        return _as_sent({**headers, **actor_header(self.actor)})
 
     def verify(self) -> ssl.SSLContext | bool:
         """Whom `https` trusts: the authority that was named and nobody else, or the usual ones."""
@@ -109,12 +108,17 @@ class Settings:
 LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
 
 
-def connection_headers(call: Call[Any]) -> dict[str, str]:
-    """A call's own headers, with the type of its body."""
-    headers = dict(call.headers)
+def connection_headers(call: Call[Any]) -> httpx2.Headers:
+    """A call's own headers, with the type of its body and the name of the present span."""
+    headers = tracing.injected(call.headers)
     if call.body is not None:
         headers["Content-Type"] = "application/json"
-    return headers
+    return _as_sent(headers)
+
+
+def _as_sent(headers: Mapping[str, str]) -> httpx2.Headers:
+    # Otherwise a name with an umlaut would be no header.
+    return httpx2.Headers(headers, encoding="utf-8")
 
 
 def connection_error(url: str, error: httpx2.TransportError) -> DriftqError:

@@ -11,13 +11,16 @@ from pydantic import TypeAdapter
 
 from . import _tracing as tracing
 from ._blocking_run import BlockingRun
-from ._errors import DriftqError, NonRetryable
+from ._errors import DriftqError, NonRetryable, UnknownWorkflow
 from ._hold import Hold
 from ._run import Run, as_result, call_in_thread
 from ._session import Session, logger
 from ._settings import USER_AGENT
 from ._types import RunContext
 from ._validation import validated
+
+# How long a run of a workflow that this worker does not have rests before somebody is handed it again.
+UNKNOWN_WORKFLOW_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,21 @@ async def attempt(workflows: Mapping[str, Workflow], session: Session, hold: Hol
     name = str(command.get("workflow", ""))
     workflow = workflows.get(name)
     if workflow is None:
-        # Another worker of the group may know it, so this is an ordinary failure.
-        known = ", ".join(sorted(workflows))
-        raise LookupError(f"this worker has no workflow {name!r}; it has: {known}")
+        raise _unknown(name, workflows, hold)
     with tracing.working(await _traced(session, hold, name, context)):
         return await _call(workflow, name, session, hold, context)
+
+
+def _unknown(name: str, workflows: Mapping[str, Workflow], hold: Hold) -> UnknownWorkflow:
+    # Another worker of the group may know it, or one whose release is on its way.
+    known = ", ".join(sorted(workflows))
+    place = f"topic {hold.message.topic!r} as group {hold.message.group!r}"
+    return UnknownWorkflow(
+        UNKNOWN_WORKFLOW_PAUSE_S,
+        f"this worker has no workflow {name!r}; it has: {known}. Workers of several apps that read {place} "
+        "take each other's runs: give each app a topic of its own, by Worker(topic=…), and say it where "
+        "runs are started, create_run(…, topic=…)",
+    )
 
 
 async def _call(workflow: Workflow, name: str, session: Session, hold: Hold, context: RunContext) -> Any:

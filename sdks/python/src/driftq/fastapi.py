@@ -11,14 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any, Literal, get_args
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ._async._client import AsyncClient
-from ._errors import ApiError, DriftqError, NotFound, PermissionDenied, UnexpectedAnswer
+from ._errors import ApiError, DriftqError, NotFound, NotJson, PermissionDenied, UnexpectedAnswer
 from ._relay import STREAM_HEADERS, relay_events, wants_stream
 from ._requests import UNSET, Call, RunOptions
 from ._requests import runs as requests
@@ -38,7 +38,9 @@ from ._types import (
 
 __all__ = [
     "STREAM_HEADERS",
+    "CancelRun",
     "CreateRun",
+    "IdempotencyKeyHeader",
     "NewToken",
     "ReplayRun",
     "RouteName",
@@ -68,7 +70,7 @@ RouteName = Literal[
 
 
 class Scope(BaseModel):
-    """Who asks: the tenant whose runs are seen, and the name that a timeline shows for a replay."""
+    """Who asks: the tenant whose runs are seen, and the name that timelines and the audit log show."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -102,25 +104,50 @@ class ReplayRun(BaseModel):
     reason: str | None = None
 
 
+class CancelRun(BaseModel):
+    """What `POST /runs/{run_id}/cancel` takes; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str | None = None
+
+
+def _as_text(header: str | None) -> str | None:
+    """A header as the broker reads it: UTF-8, without the space around it, and nothing when it is empty."""
+    if header is None:
+        return None
+    try:
+        return header.encode("latin-1").decode().strip() or None
+    except UnicodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+#: The header `Idempotency-Key` as an argument of a route of yours, for `create_scoped_run`.
+IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key"), AfterValidator(_as_text)]
+
+
 def driftq_router(
     client: AsyncClient,
     scope: Callable[..., Any] | None = None,
     workflows: Collection[str] = (),
     *,
     routes: Collection[RouteName] = get_args(RouteName),
+    topic: str | None = None,
+    group: str | None = None,
 ) -> APIRouter:
     """The routes of runs for an app of your own.
 
     `scope` is a dependency that returns a `Scope` (or raises, say a 401): every route applies it. Without it
     there is one tenant, and everybody sees every run. `workflows` are the ones that may be started here.
-    `routes` leaves out what you write yourself.
+    `routes` leaves out what you write yourself. `topic` (and `group`) is what your worker reads, if that is
+    not the default.
     """
     if scope is None:
         logger.warning("driftq_router has no scope: everybody who reaches it sees and replays every run")
     router = APIRouter(
         tags=["runs"], route_class=BrokerRoute, dependencies=[Depends(_remember(scope or _no_scope))]
     )
-    ours = _Routes(client, frozenset(workflows))
+    ours = _Routes(client, frozenset(workflows), topic, group)
     for name in get_args(RouteName):
         if name in routes:
             method, path, endpoint, shape = ours.table()[name]
@@ -185,6 +212,9 @@ def error_answer(error: DriftqError) -> Response:
             "retryable": error.retryable,
         }
         return JSONResponse(body, status_code=error.status, headers=headers)
+    if isinstance(error, NotJson):
+        # Python reads NaN and lone surrogates out of a body, although they are no JSON.
+        return _problem(400, "INVALID_ARGUMENT", str(error), retryable=False)
     if isinstance(error, UnexpectedAnswer):
         return _problem(502, "INTERNAL", str(error), retryable=False)
     if error.retryable:
@@ -205,9 +235,20 @@ def _absent(run_id: str) -> NotFound:
 
 
 async def create_scoped_run(
-    client: AsyncClient, wanted: CreateRun, scope: Scope | None, workflows: Collection[str]
+    client: AsyncClient,
+    wanted: CreateRun,
+    scope: Scope | None,
+    workflows: Collection[str],
+    *,
+    header_key: str | None = None,
+    topic: str | None = None,
+    group: str | None = None,
 ) -> Response:
-    """Starts a run as the router does: a listed workflow, for the scope's tenant."""
+    """Starts a run as the router does: a listed workflow, for the scope's tenant.
+
+    `header_key` is what the header `Idempotency-Key` said; a key in the body wins over it. `topic` and
+    `group` are those of your worker.
+    """
     if wanted.workflow not in workflows:
         allowed = ", ".join(sorted(workflows)) or "none"
         raise PermissionDenied(
@@ -215,8 +256,10 @@ async def create_scoped_run(
         )
     options = RunOptions(
         run_id=wanted.run_id,
-        idempotency_key=wanted.idempotency_key,
+        idempotency_key=wanted.idempotency_key or header_key,
         tenant_id=scope.tenant_id if scope else None,
+        topic=topic,
+        group=group,
         retry_policy=wanted.retry_policy,
         deliver_at_ms=wanted.deliver_at_ms,
         tags=wanted.tags,
@@ -240,9 +283,13 @@ class NewToken(BaseModel):
 class _Routes:
     """One method for each route; they extract, ask the broker, and pass its answer on."""
 
-    def __init__(self, client: AsyncClient, workflows: frozenset[str]) -> None:
+    def __init__(
+        self, client: AsyncClient, workflows: frozenset[str], topic: str | None, group: str | None
+    ) -> None:
         self._client = client
         self._workflows = workflows
+        self._topic = topic
+        self._group = group
 
     def table(self) -> dict[str, tuple[str, str, Callable[..., Awaitable[Response]], Any]]:
         """Every route: its method, path, endpoint, and what it answers."""
@@ -260,9 +307,20 @@ class _Routes:
             "token": ("POST", "/runs/{run_id}/token", self.create_token, RunToken),
         }
 
-    async def create_run(self, request: Request, wanted: CreateRun) -> Response:
-        """Starts a run of a listed workflow."""
-        return await create_scoped_run(self._client, wanted, _scope_of(request), self._workflows)
+    async def create_run(
+        self, request: Request, wanted: CreateRun, key: IdempotencyKeyHeader = None
+    ) -> Response:
+        """Starts a run of a listed workflow; the header `Idempotency-Key` is heeded as the body's field."""
+        scope = _scope_of(request)
+        return await create_scoped_run(
+            self._client,
+            wanted,
+            scope,
+            self._workflows,
+            header_key=key,
+            topic=self._topic,
+            group=self._group,
+        )
 
     async def list_runs(
         self,
@@ -345,10 +403,15 @@ class _Routes:
         )
         return await _passed_on(self._client, call)
 
-    async def cancel_run(self, request: Request, run_id: str) -> Response:
+    async def cancel_run(
+        self, request: Request, run_id: str, wanted: Annotated[CancelRun | None, Body()] = None
+    ) -> Response:
         """Ends a run."""
         await self._authorise(request, run_id)
-        return await _passed_on(self._client, requests.cancel_run(run_id))
+        scope = _scope_of(request)
+        actor = scope.actor if scope else None
+        call = requests.cancel_run(run_id, actor=actor, reason=wanted.reason if wanted else None)
+        return await _passed_on(self._client, call)
 
     async def run_attempts(
         self,

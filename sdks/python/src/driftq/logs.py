@@ -112,12 +112,29 @@ def configure(*, level: str = "info", format: Literal["text", "json"] = "text") 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds `--log-level` and `--log-format` to a command."""
+    # What the environment says is read as what is typed, so it is refused in the same words.
     parser.add_argument(
-        "--log-level", default=os.environ.get("DRIFTQ_LOG_LEVEL", "info"), help="default: info"
+        "--log-level",
+        type=_level,
+        default=os.environ.get("DRIFTQ_LOG_LEVEL") or "info",
+        help="debug, info, warning, error or critical; default: info",
     )
     parser.add_argument(
         "--log-format",
-        choices=["text", "json"],
-        default=os.environ.get("DRIFTQ_LOG_FORMAT", "text"),
+        type=_format,
+        metavar="{text,json}",
+        default=os.environ.get("DRIFTQ_LOG_FORMAT") or "text",
         help="default: text",
     )
+
+
+def _level(text: str) -> str:
+    if text.upper() not in logging.getLevelNamesMapping():
+        raise argparse.ArgumentTypeError(f"{text!r} is no level: say debug, info, warning, error or critical")
+    return text
+
+
+def _format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no format: say text or json")
+    return text

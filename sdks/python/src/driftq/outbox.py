@@ -16,7 +16,7 @@ for each topic and key, as their ids go; two transactions that write the same ke
 from __future__ import annotations
 
 from ._async._outbox import AsyncOutboxRelay
-from ._outbox_table import OutboxMixin, OutboxStatus
+from ._outbox_table import OutboxMixin, OutboxStatus, Refusal
 from ._sync._outbox import OutboxRelay
 
-__all__ = ["AsyncOutboxRelay", "OutboxMixin", "OutboxRelay", "OutboxStatus"]
+__all__ = ["AsyncOutboxRelay", "OutboxMixin", "OutboxRelay", "OutboxStatus", "Refusal"]

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import Engine, create_engine, event, func, select
+from sqlalchemy import Engine, create_engine, delete, event, func, select
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -292,6 +292,16 @@ async def test_what_a_new_message_can_say_survives_the_table(
     assert message.envelope.deadline == "2099-01-01T00:00:00+00:00"
 
 
+def test_a_message_without_a_value_is_refused_when_it_is_made_and_not_for_ever_after() -> None:
+    with pytest.raises(ValueError, match="an outbox message needs a value"):
+        OutboxMessage(topic="orders", value=None)
+    with pytest.raises(ValueError, match="an outbox message needs a value"):
+        OutboxMessage.of(NewMessage("orders", None))
+    values: list[Any] = [0, "", [], {}, False]
+    for value in values:
+        assert OutboxMessage(topic="orders", value=value).value == value
+
+
 def test_what_the_table_cannot_hold_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="at most 255"):
         OutboxMessage(topic="t", key="x" * 256, value=1)
@@ -392,8 +402,18 @@ def test_the_command_counts_and_says_what_is_wrong(
     )
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{database}")
     store(database, OutboxMessage(topic="orders", value=1))
-    assert outbox("relay", "--once")[0] == 0
-    assert outbox("status")[1].startswith("0 pending, 1 refused, the oldest for ")
+    code, said = outbox("relay", "--once")
+    assert code == 1
+    assert (
+        "driftq outbox: 1 refused; mend them, then `outbox retry`\n  1 for orders: INVALID_ARGUMENT: " in said
+    )
+    code, said = outbox("status")
+    assert (code, said.startswith("0 pending, 1 refused, the oldest for ")) == (0, True)
+    assert '\n  1 for orders: INVALID_ARGUMENT: unknown topic "orders"' in said
+    store(database, *(OutboxMessage(topic="nowhere", value=n) for n in range(6)))
+    assert outbox("relay", "--once")[1].endswith("\n  and 2 more\n")
+    with session(database) as db:
+        db.execute(delete(OutboxMessage).where(OutboxMessage.topic == "nowhere"))
     with Client(broker.url) as client:
         client.create_topic("orders")
     assert outbox("retry") == (0, "1 pending again\n")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -106,7 +107,9 @@ async def test_the_worker_the_script_and_the_app_work_together(shell: Shell) -> 
     assert said[0] == "1 run.created"
     assert said[8] == "9 run.succeeded"
     assert said[9] == "summary='THE TEXT OF HTTPS://EXAMPLE.COM'"
-    assert re.fullmatch(r"run run_\w+ failed after 1 attempts: only https is fetched", said[10])
+    assert re.fullmatch(
+        r"run run_\w+ failed after 1 attempt: driftq\.NonRetryable: only https is fetched", said[10]
+    )
     assert said[11:] == ["THE TEXT OF HTTPS://EXAMPLE.ORG"]
     async with (
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}/api", timeout=30) as http,
@@ -146,6 +149,15 @@ async def test_the_outbox_sends_what_was_committed(shell: Shell, broker: Driftqd
     async with broker.async_client() as client:
         (message,) = (await client.browse_topic("placed")).messages
     assert (message.key, message.value) == ("7", {"order": 7})
+
+
+def test_the_extra_brings_what_its_snippet_imports() -> None:
+    extras = tomllib.loads((README.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    brought = {re.split(r"[<>=]", wanted)[0] for wanted in extras["otel"]}
+    imported = set(re.findall(r"^from (opentelemetry\S*)", snippets()["traced.py"], re.MULTILINE))
+    needed = {"opentelemetry-sdk" if ".sdk" in name else "opentelemetry-api" for name in imported}
+    assert needed == {"opentelemetry-api", "opentelemetry-sdk"}
+    assert needed <= brought
 
 
 async def test_spans_are_told(shell: Shell) -> None:

@@ -187,6 +187,27 @@ async def test_a_key_that_is_used_again_gives_the_first_answer(open_: httpx2.Asy
     assert first.json()["run_id"] == second.json()["run_id"]
 
 
+async def test_the_header_is_a_key_as_it_is_at_the_broker(open_: httpx2.AsyncClient) -> None:
+    body, headers = {"workflow": "summarize"}, {"Idempotency-Key": "once"}
+    first = await open_.post("/runs", json=body, headers=headers)
+    second = await open_.post("/runs", json=body, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["run_id"] == second.json()["run_id"]
+
+
+async def test_the_audit_log_names_who_replayed_and_who_cancelled(
+    client: AsyncClient, scoped: httpx2.AsyncClient
+) -> None:
+    run_id = await start(scoped, BLUE)
+    await scoped.post(f"/runs/{run_id}/cancel", headers=BLUE)
+    await scoped.post(f"/runs/{run_id}/replay", headers=BLUE)
+    acts = [message.value for message in (await client.browse_topic("driftq.audit")).messages]
+    assert [(act["type"], act["actor"]) for act in acts] == [
+        ("run.cancelled", "ann@blue"),
+        ("run.replayed", "ann@blue"),
+    ]
+
+
 async def test_a_stream_at_the_end_of_its_run_is_a_204(open_: httpx2.AsyncClient) -> None:
     run_id = await start(open_)
     await open_.post(f"/runs/{run_id}/cancel")

@@ -395,9 +395,39 @@ async def test_a_message_that_keeps_failing_is_dead_lettered_and_its_neighbour_i
     assert "cannot be read" in items[0].last_error
 
 
-async def test_a_workflow_that_nobody_knows_ends_as_a_dead_letter(
+async def test_a_run_of_another_app_is_given_back_with_a_pause_and_advice_so_that_its_own_worker_gets_it(
     client: AsyncClient, worker: Worker
 ) -> None:
+    @worker.workflow("theirs")
+    async def theirs(run: Run[Any]) -> None:
+        return None
+
+    ours = Worker()
+
+    @ours.workflow("ours")
+    async def workflow(run: Run[Any]) -> str:
+        return "done"
+
+    async with running(worker):
+        run = await client.create_run("ours", retry_policy=QUICK)
+        async with asyncio.timeout(PATIENCE_S):
+            waits = await run.wait_event("run.retry_scheduled")
+    assert waits.data["delay_ms"] == 5_000
+    error = (await run.attempts())[0].error
+    assert error is not None
+    assert error.type == "driftq.UnknownWorkflow"
+    assert "read topic 'runs.commands' as group 'workers' take each other's runs" in error.message
+    assert "Worker(topic=…)" in error.message
+    async with running(ours):
+        await run.retry_now()
+        assert await run.result(timeout_s=PATIENCE_S) == "done"
+
+
+async def test_a_workflow_that_nobody_knows_ends_as_a_dead_letter(
+    client: AsyncClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftq._workflow.UNKNOWN_WORKFLOW_PAUSE_S", 0.02)
+
     @worker.workflow("known")
     async def workflow(run: Run[Any]) -> None:
         return None
@@ -433,6 +463,21 @@ async def test_a_result_that_is_no_json_is_refused_for_good(client: AsyncClient,
     assert (run.status, run.attempts) == ("failed", 1)
     assert run.error is not None
     assert "cannot be written as JSON" in run.error.message
+
+
+async def test_a_steps_set_is_refused_by_its_name_and_not_stored(client: AsyncClient, worker: Worker) -> None:
+    @worker.workflow("w")
+    async def workflow(run: Run[Any]) -> None:
+        await run.step("tags", lambda: {"a", "b"})
+
+    async with running(worker):
+        run = await client.create_run("w", retry_policy=QUICK)
+        ended_run = await ended(client, run.run_id)
+    assert (ended_run.status, ended_run.attempts, ended_run.steps) == ("failed", 1, [])
+    assert ended_run.error is not None
+    assert "step 'tags' returned what would not survive" in ended_run.error.message
+    assert "set would come back as list" in ended_run.error.message
+    assert "step.completed" not in await types(client, run.run_id)
 
 
 async def test_what_outlives_the_grace_is_cancelled_and_given_back_at_once(client: AsyncClient) -> None:

@@ -363,3 +363,66 @@ async def test_a_worker_with_reload_does_what_the_file_says_now(
             rest = await process.stderr.read()
             await process.wait()
     assert b"stopped" in rest
+
+
+SLOW = """
+import asyncio
+from pathlib import Path
+from typing import Any
+from driftq import Run, Worker
+
+worker = Worker(grace_s=10)
+
+@worker.workflow("w")
+async def workflow(run: Run[Any]) -> str:
+    await run.emit("began")
+    while not Path("go").exists():
+        await asyncio.sleep(0.01)
+    return "done"
+"""
+
+
+async def until_said(stream: asyncio.StreamReader, words: str) -> list[str]:
+    """What was logged up to the line with these words."""
+    said: list[str] = []
+    async with asyncio.timeout(PATIENCE_S):
+        async for line in stream:
+            said.append(line.decode())
+            if words in said[-1]:
+                return said
+    raise AssertionError(f"{words!r} was not said: {said}")
+
+
+@pytest.mark.parametrize("when", ["asked once", "asked twice", "while it is started anew"])
+async def test_a_worker_with_reload_that_is_told_to_stop_while_a_run_drains_ends_without_a_traceback(
+    broker: Driftqd, client: AsyncClient, tmp_path: Path, when: str
+) -> None:
+    (tmp_path / "jobs.py").write_text(SLOW)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "driftq", "worker", "jobs:worker", "--reload"),
+        cwd=tmp_path,
+        env={**os.environ, "DRIFTQ_HTTP_URL": broker.url, "PYTHONDONTWRITEBYTECODE": "1"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        run = await client.create_run("w")
+        async with asyncio.timeout(PATIENCE_S):
+            await run.wait_event("began")
+        if when == "while it is started anew":
+            (tmp_path / "jobs.py").write_text(SLOW + "\n")
+        else:
+            process.terminate()
+        said = await until_said(process.stderr, "stopping: 1 running")
+        if when != "asked once":
+            process.terminate()
+        if when != "asked twice":
+            (tmp_path / "go").touch()
+        async with asyncio.timeout(PATIENCE_S):
+            said.append((await process.stderr.read()).decode())
+            assert await process.wait() == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert "Traceback" not in "".join(said)
+    assert ((await run.info()).status == "succeeded") is (when != "asked twice")

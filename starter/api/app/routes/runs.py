@@ -8,7 +8,7 @@ import time
 from typing import Annotated, Any, Literal
 
 from driftq import InvalidArgument, Unprocessable
-from driftq.fastapi import CreateRun, ReplayRun, create_scoped_run, relay_events
+from driftq.fastapi import CreateRun, IdempotencyKeyHeader, ReplayRun, create_scoped_run, relay_events
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.sse import format_sse_event
@@ -61,7 +61,7 @@ class Emit(BaseModel):
 
 
 @router.post("/runs", status_code=201)
-async def start_run(wanted: StartRun) -> Response:
+async def start_run(wanted: StartRun, key: IdempotencyKeyHeader = None) -> Response:
     """Starts a run of the demo; it answers as soon as the run is stored."""
     given = {**wanted.input, **_switch(wanted.fail_at)}
     _checked(given)
@@ -71,7 +71,7 @@ async def start_run(wanted: StartRun) -> Response:
     if wanted.max_attempts is not None:
         policy["max_attempts"] = wanted.max_attempts
     fields = wanted.model_dump(exclude={"fail_at", "max_attempts"}) | {"input": given, "retry_policy": policy}
-    return await create_scoped_run(driftq, CreateRun.model_validate(fields), None, WORKFLOWS)
+    return await create_scoped_run(driftq, CreateRun.model_validate(fields), None, WORKFLOWS, header_key=key)
 
 
 @router.get("/runs/{run_id}/events")

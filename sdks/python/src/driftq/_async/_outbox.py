@@ -25,6 +25,7 @@ from .._outbox_table import (
     LOCKING_DIALECTS,
     OutboxMixin,
     OutboxStatus,
+    Refusal,
     Statements,
     message_of,
     now_ms,
@@ -128,10 +129,12 @@ class AsyncOutboxRelay:
         return len(outcome.sent)
 
     async def status(self) -> OutboxStatus:
-        """Counts what waits."""
+        """Counts what waits, and says of a few that are refused why."""
         async with self._engine.connect() as connection:
             pending, refused, oldest = (await connection.execute(self._statements.status())).one()
-        return OutboxStatus(pending, refused, None if oldest is None else now_ms() - oldest)
+            rows = (await connection.execute(self._statements.refusals())).all() if refused else []
+        oldest_ms = None if oldest is None else now_ms() - oldest
+        return OutboxStatus(pending, refused, oldest_ms, tuple(Refusal(*row) for row in rows))
 
     async def retry(self, ids: Sequence[int] | None = None) -> int:
         """Makes refused messages pending again, these or all, and returns how many."""

@@ -127,9 +127,9 @@ class AsyncRunHandle:
             reason=reason,
         )
 
-    async def cancel(self) -> Cancelled:
-        """Ends it; its worker's handler is cancelled."""
-        return await self._client.cancel_run(self._run_id)
+    async def cancel(self, *, actor: str | None = None, reason: str | None = None) -> Cancelled:
+        """Ends it; its worker's handler is cancelled, see `cancel_run`."""
+        return await self._client.cancel_run(self._run_id, actor=actor, reason=reason)
 
     async def steps(self) -> list[Step]:
         """Its finished steps with their results."""

@@ -147,9 +147,14 @@ class RunCalls(MessageCalls):
         )
         return await self._send(call)
 
-    async def cancel_run(self, run_id: str) -> Cancelled:
-        """Ends a run; its worker learns it at its next word to the broker."""
-        return await self._send(requests.cancel_run(run_id))
+    async def cancel_run(
+        self, run_id: str, *, actor: str | None = None, reason: str | None = None
+    ) -> Cancelled:
+        """Ends a run; its worker learns it at its next word to the broker, at the latest its next heartbeat.
+
+        The audit log keeps the `actor` and the `reason`.
+        """
+        return await self._send(requests.cancel_run(run_id, actor=actor, reason=reason))
 
     async def run_events(
         self, run_id: str, *, after: int | None = None, limit: int | None = None

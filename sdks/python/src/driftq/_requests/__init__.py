@@ -8,7 +8,7 @@ from . import _dead_letters as dead_letters
 from . import _messages as messages
 from . import _runs as runs
 from . import _topics as topics
-from ._call import UNSET, Call, Unset, fingerprint, jsonable
+from ._call import UNSET, Call, Unset, actor_header, fingerprint, jsonable
 from ._dead_letters import DeadLetterFilter
 from ._messages import ConsumeOptions, NewMessage
 from ._runs import RunOptions, run_path
@@ -23,6 +23,7 @@ __all__ = [
     "RunOptions",
     "SeekTo",
     "Unset",
+    "actor_header",
     "broker",
     "dead_letters",
     "fingerprint",

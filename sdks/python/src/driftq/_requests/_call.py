@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json, to_jsonable_python
 
+from .._errors import NotJson
 from .._types import RetryPolicy
 
 T = TypeVar("T")
@@ -61,12 +63,12 @@ def part(text: str) -> str:
 
 def body(**fields: Any) -> bytes:
     """The JSON of those fields that are not None."""
-    return to_json({name: value for name, value in fields.items() if value is not None}, exclude_none=False)
+    return written({name: value for name, value in fields.items() if value is not None})
 
 
 def said(**fields: Any) -> bytes:
     """The JSON of those fields that are not `UNSET`; None is said as null."""
-    return to_json({name: value for name, value in fields.items() if value is not UNSET})
+    return written({name: value for name, value in fields.items() if value is not UNSET})
 
 
 def params(**fields: Any) -> dict[str, str]:
@@ -80,9 +82,39 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def jsonable(value: Any) -> Any:
+def written(value: Any, what: str = "the request") -> bytes:
+    """The JSON of a value; `NotJson`, naming `what` it is, when it has none."""
+    try:
+        text = to_json(value)
+        if b"NaN" in text or b"Infinity" in text:
+            # These words may stand in a text; as numbers they are no JSON.
+            json.dumps(to_jsonable_python(value), allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"{what} cannot be written as JSON: {error}") from error
+    return text
+
+
+def jsonable(value: Any, what: str = "the value") -> Any:
     """The value as plain JSON types: models, dates and the like become what they look like on the wire."""
-    return to_jsonable_python(value, by_alias=True)
+    try:
+        plain = to_jsonable_python(value, by_alias=True)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"{what} cannot be written as JSON: {error}") from error
+    written(plain, what)
+    return plain
+
+
+def actor_header(actor: str | None) -> dict[str, str]:
+    """The header that names who asks; nothing when it cannot stand in a header.
+
+    The broker reads UTF-8, so only what would end a line (or the request) is left out.
+    """
+    name = (actor or "").strip()
+    return {"X-Driftq-Actor": name} if name and _can_stand_in_a_header(name) else {}
+
+
+def _can_stand_in_a_header(text: str) -> bool:
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
 
 
 def policy(given: RetryPolicy | Mapping[str, Any] | None) -> Any:
@@ -97,5 +129,7 @@ def fresh_key() -> str:
 
 def fingerprint(topic: str, value: Any) -> str:
     """A short name for a payload: equal payloads have equal ones, whatever the order of their keys."""
-    canonical = json.dumps([topic, jsonable(value)], sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(
+        [topic, jsonable(value, f"the value for {topic!r}")], sort_keys=True, separators=(",", ":")
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]

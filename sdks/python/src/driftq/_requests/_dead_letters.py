@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic_core import to_json
-
 from .._types import (
     DeadLetter,
     DeadLetterDiff,
@@ -17,7 +15,7 @@ from .._types import (
     Redriven,
     RedrivePreview,
 )
-from ._call import UNSET, Call, body, fresh_key, jsonable, model, nothing, params, part
+from ._call import UNSET, Call, body, fresh_key, jsonable, model, nothing, params, part, written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ def redrive_dead_letter(
         "POST",
         f"{_path(topic, partition, offset)}/redrive",
         model(Redriven),
-        body=to_json(fields),
+        body=written(fields),
         headers={"Idempotency-Key": idempotency_key or fresh_key()},
     )
 

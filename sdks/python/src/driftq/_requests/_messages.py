@@ -8,10 +8,22 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from .._types import ErrorInfo, Explanation, Lease, Message, Produced, RetriedNow, RetryPolicy
-from ._call import UNSET, Call, body, fingerprint, fresh_key, jsonable, model, nothing, params, policy
+from ._call import (
+    UNSET,
+    Call,
+    body,
+    fingerprint,
+    fresh_key,
+    jsonable,
+    model,
+    nothing,
+    params,
+    policy,
+    written,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,7 @@ def wire_form(message: NewMessage) -> dict[str, Any]:
     written = {
         "topic": message.topic,
         "key": message.key,
-        "value": jsonable(message.value),
+        "value": jsonable(message.value, f"the value for topic {message.topic!r}"),
         "envelope": _given(envelope),
         "headers": dict(message.headers) if message.headers else None,
         "delay_ms": message.delay_ms,
@@ -159,7 +171,7 @@ def ack(message: Message, result: Any = UNSET) -> Call[None]:
     fields = body(**_position(message))
     if result is not UNSET:
         # `result: null` is a result, so it must be in the body although it is None.
-        fields = to_json({**from_json(fields), "result": jsonable(result)})
+        fields = written({**from_json(fields), "result": jsonable(result, "the result")})
     return Call("POST", "/v1/ack", nothing, body=fields)
 
 

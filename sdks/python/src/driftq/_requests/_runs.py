@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from .._types import (
     Appended,
@@ -25,7 +24,7 @@ from .._types import (
     Step,
     StoredStep,
 )
-from ._call import UNSET, Call, body, fresh_key, jsonable, model, params, part, policy
+from ._call import UNSET, Call, actor_header, body, fresh_key, jsonable, model, params, part, policy, written
 
 
 def run_path(run_id: str) -> str:
@@ -52,7 +51,7 @@ def create_run(workflow: str, input: Any, options: RunOptions) -> Call[RunCreate
     """`POST /v1/runs`, always with an idempotency key, so that a repeat starts nothing twice."""
     fields = body(
         workflow=workflow,
-        input=jsonable(input),
+        input=jsonable(input, f"the input of workflow {workflow!r}"),
         run_id=options.run_id,
         idempotency_key=options.idempotency_key or fresh_key(),
         idempotency_fingerprint=options.fingerprint,
@@ -104,9 +103,9 @@ def replay_run(
     """`POST /v1/runs/{id}/replay`; a second one would be a second replay, so it is not repeated blindly."""
     fields: dict[str, Any] = {}
     if input is not UNSET:
-        fields["input"] = jsonable(input)
+        fields["input"] = jsonable(input, "the input")
     if patch is not None:
-        fields["patch"] = jsonable(patch)
+        fields["patch"] = jsonable(patch, "the patch")
     if from_step is not None:
         fields["from_step"] = from_step
     if fresh:
@@ -116,12 +115,26 @@ def replay_run(
     if reason is not None:
         fields["reason"] = reason
     path = f"{run_path(run_id)}/replay"
-    return Call("POST", path, model(Replayed), body=to_json(fields), repeatable=False)
+    return Call(
+        "POST",
+        path,
+        model(Replayed),
+        body=written(fields),
+        headers=actor_header(actor),
+        repeatable=False,
+    )
 
 
-def cancel_run(run_id: str) -> Call[Cancelled]:
+def cancel_run(run_id: str, *, actor: str | None = None, reason: str | None = None) -> Call[Cancelled]:
     """`POST /v1/runs/{id}/cancel`."""
-    return Call("POST", f"{run_path(run_id)}/cancel", model(Cancelled), body=b"{}", repeatable=False)
+    return Call(
+        "POST",
+        f"{run_path(run_id)}/cancel",
+        model(Cancelled),
+        body=body(actor=actor, reason=reason),
+        headers=actor_header(actor),
+        repeatable=False,
+    )
 
 
 def run_events(run_id: str, after: int | None, limit: int | None) -> Call[EventPage]:
@@ -139,7 +152,7 @@ def append_events(
     run_id: str, events: Sequence[Mapping[str, Any]], lease_id: str | None, *, repeatable: bool
 ) -> Call[Appended]:
     """`POST /v1/runs/{id}/events`; a repeat after a lost answer may append twice."""
-    fields = body(events=jsonable(list(events)), lease_id=lease_id)
+    fields = body(events=jsonable(list(events), "an event"), lease_id=lease_id)
     return Call("POST", f"{run_path(run_id)}/events", model(Appended), body=fields, repeatable=repeatable)
 
 
@@ -147,10 +160,13 @@ def put_step(
     run_id: str, step: str, output: Any, lease_id: str | None, duration_ms: int | None
 ) -> Call[StoredStep]:
     """`PUT /v1/runs/{id}/steps/{step}`: the first result wins, whoever repeats."""
-    fields: dict[str, Any] = {"lease_id": lease_id, "output": jsonable(output)}
+    fields: dict[str, Any] = {
+        "lease_id": lease_id,
+        "output": jsonable(output, f"the output of step {step!r}"),
+    }
     if duration_ms is not None:
         fields["duration_ms"] = duration_ms
-    return Call("PUT", f"{run_path(run_id)}/steps/{part(step)}", model(StoredStep), body=to_json(fields))
+    return Call("PUT", f"{run_path(run_id)}/steps/{part(step)}", model(StoredStep), body=written(fields))
 
 
 class _Steps(BaseModel):

@@ -26,6 +26,7 @@ from .._outbox_table import (
     LOCKING_DIALECTS,
     OutboxMixin,
     OutboxStatus,
+    Refusal,
     Statements,
     message_of,
     now_ms,
@@ -129,10 +130,12 @@ class OutboxRelay:
         return len(outcome.sent)
 
     def status(self) -> OutboxStatus:
-        """Counts what waits."""
+        """Counts what waits, and says of a few that are refused why."""
         with self._engine.connect() as connection:
             pending, refused, oldest = (connection.execute(self._statements.status())).one()
-        return OutboxStatus(pending, refused, None if oldest is None else now_ms() - oldest)
+            rows = (connection.execute(self._statements.refusals())).all() if refused else []
+        oldest_ms = None if oldest is None else now_ms() - oldest
+        return OutboxStatus(pending, refused, oldest_ms, tuple(Refusal(*row) for row in rows))
 
     def retry(self, ids: Sequence[int] | None = None) -> int:
         """Makes refused messages pending again, these or all, and returns how many."""

@@ -125,9 +125,9 @@ class RunHandle:
             reason=reason,
         )
 
-    def cancel(self) -> Cancelled:
-        """Ends it; its worker's handler is cancelled."""
-        return self._client.cancel_run(self._run_id)
+    def cancel(self, *, actor: str | None = None, reason: str | None = None) -> Cancelled:
+        """Ends it; its worker's handler is cancelled, see `cancel_run`."""
+        return self._client.cancel_run(self._run_id, actor=actor, reason=reason)
 
     def steps(self) -> list[Step]:
         """Its finished steps with their results."""

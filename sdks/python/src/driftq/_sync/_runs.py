@@ -149,9 +149,12 @@ class RunCalls(MessageCalls):
         )
         return self._send(call)
 
-    def cancel_run(self, run_id: str) -> Cancelled:
-        """Ends a run; its worker learns it at its next word to the broker."""
-        return self._send(requests.cancel_run(run_id))
+    def cancel_run(self, run_id: str, *, actor: str | None = None, reason: str | None = None) -> Cancelled:
+        """Ends a run; its worker learns it at its next word to the broker, at the latest its next heartbeat.
+
+        The audit log keeps the `actor` and the `reason`.
+        """
+        return self._send(requests.cancel_run(run_id, actor=actor, reason=reason))
 
     def run_events(self, run_id: str, *, after: int | None = None, limit: int | None = None) -> EventPage:
         """Reads a page of a run's timeline: what comes after the event numbered `after`."""

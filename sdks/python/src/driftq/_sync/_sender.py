@@ -16,7 +16,6 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from .. import _tracing as tracing
 from .._errors import DriftqError
 from .._events import resume_headers
 from .._requests import Call, run_path
@@ -97,7 +96,7 @@ class Sender:
                 call.path,
                 params=call.params,
                 content=call.body,
-                headers=tracing.injected(connection_headers(call)),
+                headers=connection_headers(call),
                 timeout=self._settings.timeout(call),
             )
         except httpx2.TransportError as error:
