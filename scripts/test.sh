@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Passes when the tree may land: formatting, lints, every test, the documents, the scenarios, torture, the Python side.
+# Passes when the tree may land: formatting, lints, every test, the documents, the scenarios, torture, the
+# SDKs, the page in a real browser.
 # One profile builds everything. Usage: bash scripts/test.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,6 +34,8 @@ step "scenarios" python3 spec/scenarios/runner --driftqd target/debug/driftqd
 step "torture" target/debug/driftq-torture --cycles 50
 step "disk faults" python3 scripts/check_disk.py target/debug/driftqd --cuts 20
 step "python" bash scripts/check_python.sh
+step "typescript" bash scripts/check_typescript.sh
+step "page" bash scripts/check_web.sh
 step "wheel" bash scripts/check_wheel.sh
 # The same requests every time, so that a run says something about the change; without SEED they are new ones.
 step "requests made from the document" env SEED=1 bash scripts/check_openapi.sh target/debug/driftqd

@@ -18,8 +18,8 @@ def services() -> dict[str, Any]:
     return found
 
 
-def test_there_are_the_broker_the_api_and_a_worker(services: dict[str, Any]) -> None:
-    assert list(services) == ["driftq", "api", "worker"]
+def test_there_are_the_broker_the_api_a_worker_and_the_page(services: dict[str, Any]) -> None:
+    assert list(services) == ["driftq", "api", "worker", "web"]
 
 
 def test_the_broker_keeps_its_data_in_a_volume_and_listens_on_this_machine_only(
@@ -33,7 +33,7 @@ def test_the_broker_keeps_its_data_in_a_volume_and_listens_on_this_machine_only(
     assert services["api"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
-@pytest.mark.parametrize("name", ["driftq", "api", "worker"])
+@pytest.mark.parametrize("name", ["driftq", "api", "worker", "web"])
 def test_every_service_is_built_from_a_file_that_is_there(services: dict[str, Any], name: str) -> None:
     build = services[name]["build"]
     assert (STARTER / build["context"]).resolve() == REPOSITORY
@@ -52,8 +52,17 @@ def test_the_app_waits_for_a_healthy_broker_and_knows_its_address(
     assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_the_image_does_not_run_as_root() -> None:
-    lines = (STARTER / "api/Dockerfile").read_text().splitlines()
+def test_the_page_waits_for_a_healthy_api_and_listens_on_this_machine_only(services: dict[str, Any]) -> None:
+    page = services["web"]
+    assert page["depends_on"] == {"api": {"condition": "service_healthy"}}
+    assert page["environment"] == {"API_URL": "http://api:8000"}
+    assert page["ports"] == ["127.0.0.1:3000:3000"]
+    assert page["healthcheck"]["test"][:3] == ["CMD", "node", "-e"]
+
+
+@pytest.mark.parametrize("name", ["api", "web"])
+def test_the_image_does_not_run_as_root(name: str) -> None:
+    lines = (STARTER / name / "Dockerfile").read_text().splitlines()
     users = [number for number, line in enumerate(lines) if line.startswith("USER ")]
     assert users
     assert lines[users[-1]].split()[1] not in ("root", "0")
