@@ -207,6 +207,8 @@ fn may_be_stored(error: &ClientError) -> bool {
         ClientError::Broken { .. } | ClientError::Unreadable { .. } => true,
         ClientError::Refused(refusal) => refusal.status >= 500,
         ClientError::Unreachable { .. }
+        | ClientError::UnknownHost { .. }
+        | ClientError::Untrusted { .. }
         | ClientError::BadUrl { .. }
         | ClientError::BadName(_)
         | ClientError::BadToken
