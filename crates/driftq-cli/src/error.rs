@@ -10,6 +10,24 @@ pub(crate) enum CliError {
     /// The server said no, or nobody answered.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The server said no to a line of the input.
+    #[error("line {number}: {what}")]
+    Line {
+        /// Which, from 1.
+        number: u64,
+        /// What is wrong with it.
+        what: String,
+        /// What it said.
+        error: ClientError,
+    },
+    /// It stopped on the way, and this is how to go on.
+    #[error("{error}\n{way_on}")]
+    Stopped {
+        /// Why it stopped.
+        error: Box<CliError>,
+        /// How to go on.
+        way_on: String,
+    },
     /// The command line asks for something that makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -30,6 +48,11 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// The same with how to go on.
+    pub(crate) fn and(self, way_on: String) -> Self {
+        Self::Stopped { error: Box::new(self), way_on }
+    }
+
     /// What the shell is told: 2 for a wrong command line, as for one that does not parse.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
@@ -40,7 +63,10 @@ impl CliError {
                 | ClientError::BadActor
                 | ClientError::BadCertificate { .. },
             ) => ExitCode::from(2),
-            Self::Client(_) | Self::Declined | Self::Input { .. } | Self::Output(_) => ExitCode::FAILURE,
+            Self::Stopped { error, .. } => error.exit_code(),
+            Self::Client(_) | Self::Line { .. } | Self::Declined | Self::Input { .. } | Self::Output(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -154,6 +154,12 @@ impl Client {
         Ok(Self { answer_time: patience.clamp(TWIN_PATIENCE_MIN, ANSWER_TIME), ..twin })
     }
 
+    /// The same, over the same connections, with requests tried again another way.
+    #[must_use]
+    pub fn with_request_retry(&self, retry: Retry) -> Self {
+        Self { request_retry: retry, ..self.clone() }
+    }
+
     /// What the server counts: `GET /v1/stats`.
     ///
     /// # Errors

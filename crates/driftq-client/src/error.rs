@@ -2,10 +2,12 @@
 //!
 //! Promise: whether to try again is told by the type, never by the text.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use driftq_api::{ErrorBody, ErrorCode};
 use reqwest::{StatusCode, header::HeaderMap};
+
+use crate::tls;
 
 /// How much of an answer that is not ours is quoted, in characters.
 const QUOTE_CHARS_MAX: usize = 200;
@@ -20,6 +22,22 @@ pub enum ClientError {
         url: String,
         /// What the network said.
         source: reqwest::Error,
+    },
+    /// The server's name stands for no address, so no server did anything.
+    #[error("cannot find host {host}; look at the address, or at the name service of this machine")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
+    /// A server is there, but its certificate is not believed: it was asked nothing.
+    #[error("the certificate of {url} is not trusted{cause}")]
+    Untrusted {
+        /// Where it is.
+        url: String,
+        /// Why, and what to do about it.
+        cause: String,
     },
     /// The connection broke, or no answer came in time: the server did it once or not at all.
     #[error("the connection to {url} broke before the answer was complete: {cause}")]
@@ -114,6 +132,8 @@ impl ClientError {
         match self {
             Self::Refused(refusal) => Some(refusal),
             Self::Unreachable { .. }
+            | Self::UnknownHost { .. }
+            | Self::Untrusted { .. }
             | Self::Broken { .. }
             | Self::Unreadable { .. }
             | Self::BadUrl { .. }
@@ -141,9 +161,10 @@ impl ClientError {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } => true,
+            Self::Unreachable { .. } | Self::UnknownHost { .. } | Self::Broken { .. } => true,
             Self::Refused(refusal) => refusal.retryable,
-            Self::Unreadable { .. }
+            Self::Untrusted { .. }
+            | Self::Unreadable { .. }
             | Self::BadUrl { .. }
             | Self::BadName(_)
             | Self::BadToken
@@ -163,7 +184,7 @@ impl ClientError {
     /// Whether the request surely changed nothing, so that even one without a key may be repeated.
     pub(crate) fn changed_nothing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::UnknownHost { .. } | Self::Untrusted { .. } => true,
             Self::Refused(refusal) => refusal.status < 500,
             Self::Broken { .. }
             | Self::Unreadable { .. }
@@ -180,7 +201,7 @@ impl ClientError {
     /// What a failed exchange means.
     pub(crate) fn from_transport(url: &str, error: reqwest::Error) -> Self {
         if error.is_connect() {
-            return Self::Unreachable { url: url.to_owned(), source: error };
+            return Self::from_connecting(url, error);
         }
         if error.is_builder() || error.is_redirect() {
             return Self::BadUrl { url: url.to_owned(), cause: error.to_string() };
@@ -188,6 +209,25 @@ impl ClientError {
         let cause =
             if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error).to_string() };
         Self::Broken { url: url.to_owned(), cause }
+    }
+
+    /// What it means that there is no connection.
+    fn from_connecting(url: &str, error: reqwest::Error) -> Self {
+        match tls::refusal(&error) {
+            Some(rustls::Error::InvalidCertificate(why)) => {
+                return Self::Untrusted { url: url.to_owned(), cause: tls::mistrust(why) };
+            }
+            Some(other) => return Self::Broken { url: url.to_owned(), cause: other.to_string() },
+            None => {}
+        }
+        let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+        // Its type is the HTTP library's own secret; its name is not.
+        if causes.any(|cause| cause.to_string().starts_with("dns error")) {
+            let host = reqwest::Url::parse(url).ok();
+            let host = host.as_ref().and_then(reqwest::Url::host_str).unwrap_or(url).to_owned();
+            return Self::UnknownHost { host, source: error };
+        }
+        Self::Unreachable { url: url.to_owned(), source: error }
     }
 
     /// What an error answer means, whoever wrote it.

@@ -18,7 +18,8 @@ pub(crate) struct ProduceArgs {
     /// Read the value, or with --lines the lines, from a file
     #[arg(long, short, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Each line is a message: a value, or with --messages what the API takes
+    /// Each line is a message: a value, or with --messages what the API takes; one that begins like JSON must
+    /// be JSON
     #[arg(long, short, conflicts_with_all = ["value", "idempotency_key"])]
     pub(crate) lines: bool,
     /// Each line is an object as `POST /v1/produce` takes it: value, key, headers, envelope …
@@ -28,6 +29,17 @@ pub(crate) struct ProduceArgs {
     #[arg(long, value_name = "N", requires = "lines", default_value_t = 500,
         value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) batch: u32,
+    /// With --lines: the idempotency key of a line is PREFIX-LINE, so the same input sent again with the
+    /// same prefix stores nothing twice; one prefix per input [default: a new one]
+    #[arg(long, value_name = "PREFIX", requires = "lines")]
+    pub(crate) idempotency_prefix: Option<String>,
+    /// With --lines: pass over the lines before this one
+    #[arg(long, value_name = "LINE", requires = "lines", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from_line: u64,
+    /// With --lines: how long a batch that was not answered is sent again
+    #[arg(long, value_name = "TIME", requires = "lines", value_parser = duration, default_value = "30s")]
+    pub(crate) patience: Duration,
     /// Only say what would be stored
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -4,6 +4,8 @@ mod doctor;
 mod driftq;
 #[path = "../../../driftq-client/tests/it/driftqd.rs"]
 mod driftqd;
+mod lines;
+mod lossy;
 mod printed;
 mod scripted;
 mod story;

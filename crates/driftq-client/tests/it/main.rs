@@ -7,4 +7,5 @@ mod examples;
 mod operators;
 mod requests;
 mod server;
+mod tls;
 mod worker;
