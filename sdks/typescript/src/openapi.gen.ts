@@ -1106,6 +1106,13 @@ export interface components {
             /** @description Its value. */
             value: unknown;
         };
+        /** @description `POST /v1/runs/{run_id}/cancel`; all of it may be left out. */
+        CancelRunRequest: {
+            /** @description Who asks, for the audit log, when neither a token nor a header tells. */
+            actor?: string | null;
+            /** @description Why, for the audit log, at most 1 KiB. */
+            reason?: string | null;
+        };
         /** @description The answer of `POST /v1/runs/{run_id}/cancel`. */
         CancelRunResponse: {
             /**
@@ -2210,6 +2217,8 @@ export interface components {
             input?: unknown;
             /** @description Changes to the input, RFC 7396. */
             patch?: unknown;
+            /** @description Why, at most 1 KiB; kept with the dead letter that is closed, and in the audit log. */
+            reason?: string | null;
         };
         /** @description The answer of `POST /v1/runs/{run_id}/replay`. */
         ReplayResponse: {
@@ -4083,7 +4092,10 @@ export interface operations {
     produce_batch: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same key within the window gets the first answer. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4320,7 +4332,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CancelRunRequest"];
+            };
+        };
         responses: {
             /** @description Done */
             200: {

@@ -24,6 +24,7 @@ export type RunPage = Schemas['RunPage']
 /** The answer to a run's creation. */
 export type RunCreated = Schemas['StartRunResponse']
 /** What a replay may change. */
+export type CancelRunRequest = Schemas['CancelRunRequest']
 export type ReplayRequest = Schemas['ReplayRequest']
 /** The answer to a replay. */
 export type Replayed = Schemas['ReplayResponse']

@@ -1,5 +1,5 @@
 /**
- * The snippets of the README: all are compiled as an app would, those marked `run` are run.
+ * The snippets of the README and of docs/integrate.md: all are compiled as an app would, those marked `run` are run.
  */
 
 import { spawn } from 'node:child_process'
@@ -23,7 +23,8 @@ interface Snippet {
 }
 
 const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-const blocks = [...readme.matchAll(/```(tsx?)( run)?\n(.*?)```/gs)]
+const playbook = await readFile(new URL('../../../docs/integrate.md', import.meta.url), 'utf8')
+const blocks = [...`${readme}\n${playbook}`.matchAll(/```(tsx?)( run)?\n(.*?)```/gs)]
 const snippets: Snippet[] = blocks.map(([, kind, run], at) => ({
   file: join(FOLDER, `${at + 1}.${kind}`),
   isRun: run !== undefined,
@@ -50,7 +51,7 @@ test('every snippet compiles against the built package, as in a strict app', { t
   const tsc = join(import.meta.dirname, '../node_modules/typescript/bin/tsc')
   const compiler = spawn(process.execPath, [tsc, ...`${flags} ${more}`.split(' '), ...files])
   expect(await text(compiler.stdout)).toBe('')
-  expect(snippets).toHaveLength(6)
+  expect(snippets).toHaveLength(8)
 })
 
 test.each(snippets.filter((snippet) => snippet.isRun))('$file runs to its end', async ({ file }) => {

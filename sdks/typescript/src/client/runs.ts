@@ -14,6 +14,7 @@ import type {
   EventPage,
   NewEvent,
   Replayed,
+  CancelRunRequest,
   ReplayRequest,
   Run,
   RunAttemptPage,
@@ -108,7 +109,7 @@ export class RunCalls extends MessageCalls {
   }
 
   /** Ends a run. */
-  cancelRun(runId: string, options: CallOptions = {}): Promise<Cancelled> {
+  cancelRun(runId: string, options: OptionsOf<CancelRunRequest> = {}): Promise<Cancelled> {
     return this.post(path`/runs/${runId}/cancel`, options)
   }
 
