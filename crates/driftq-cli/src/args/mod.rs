@@ -18,8 +18,8 @@ use driftq_client::{DeadLetterId, api::RetryPolicyRequest};
 #[cfg(feature = "workbench")]
 pub(crate) use dlq::DlqWorkbenchArgs;
 pub(crate) use dlq::{
-    DlqCommand, DlqDiffArgs, DlqDiscardArgs, DlqGroupsArgs, DlqListArgs, DlqRedriveAllArgs, DlqRedriveArgs,
-    DlqShowArgs, JobActArgs, JobCommand, JobListArgs,
+    AddressOrStdin, DlqCommand, DlqDiffArgs, DlqDiscardArgs, DlqGroupsArgs, DlqListArgs, DlqRedriveAllArgs,
+    DlqRedriveArgs, DlqShowArgs, JobActArgs, JobCommand, JobListArgs,
 };
 pub(crate) use group::{GroupCommand, GroupDeleteArgs, GroupListArgs, GroupSeekArgs};
 pub(crate) use message::{
@@ -56,7 +56,8 @@ pub(crate) struct Global {
     /// The token to send
     #[arg(long, global = true, env = "DRIFTQ_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// The certificates, in PEM, that vouch for an https server [default: those of the system]
+    /// The certificates, in PEM, that vouch for an https server: its authority's, or its own [default: those of the
+    /// system]
     #[arg(long, global = true, env = "DRIFTQ_CA_CERT", value_name = "FILE", hide_env_values = true)]
     pub(crate) ca_cert: Option<PathBuf>,
     /// Who does this, for the server's books [default: your user's name]
@@ -187,7 +188,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn address(text: &str) -> Result<DeadLetterId, String> {
+/// Where a message lies: TOPIC/PARTITION/OFFSET.
+pub(crate) fn address(text: &str) -> Result<DeadLetterId, String> {
     let mut parts = text.split('/');
     let parsed = (|| {
         let topic = parts.next().filter(|topic| !topic.is_empty())?.to_owned();
@@ -310,8 +312,10 @@ mod tests {
     fn a_delivery_is_named_in_full_or_not_at_all() {
         assert!(parse("ack").is_ok());
         assert!(parse("ack t 0 7 -o me").is_ok());
-        assert_eq!(refused("ack t"), ErrorKind::MissingRequiredArgument);
+        assert!(parse("ack t/0/7 -o me").is_ok());
         assert_eq!(refused("ack t 0 7"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("ack t 0 -o me"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("ack t/0/7"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("nack t 0 7 -o me --no-retry --retry-after 1s"), ErrorKind::ArgumentConflict);
     }
 

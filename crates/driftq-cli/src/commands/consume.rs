@@ -47,7 +47,7 @@ pub(super) async fn run(args: ConsumeArgs, context: &Context) -> Result<Outcome,
     }
     if !args.ack && count > 0 && !context.output.is_json() {
         context.output.note(format_args!(
-            "{count} held by {owner} of {}; settle with `driftq ack TOPIC PARTITION OFFSET -g {} -o {owner}`",
+            "{count} held by {owner} of {}; settle with `driftq ack TOPIC/PARTITION/OFFSET -g {} -o {owner}`",
             args.group, args.group
         ));
     }

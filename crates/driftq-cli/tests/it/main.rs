@@ -4,6 +4,7 @@ mod doctor;
 mod driftq;
 #[path = "../../../driftq-client/tests/it/driftqd.rs"]
 mod driftqd;
+mod letters;
 mod lines;
 mod lossy;
 mod printed;

@@ -276,7 +276,7 @@ fn consumed_messages_are_lines_that_cannot_speak_to_the_terminal() {
             orders/0/1  key=k  {"n":1.50}  attempt 2 after: boom
         "#]],
         expect![[r#"
-            2 held by o of g; settle with `driftq ack TOPIC PARTITION OFFSET -g g -o o`
+            2 held by o of g; settle with `driftq ack TOPIC/PARTITION/OFFSET -g g -o o`
         "#]],
     );
     let ran = driftq(&server.url, &["consume", "orders", "-g", "g", "-o", "o", "-n", "2", "--ack", "--json"]);

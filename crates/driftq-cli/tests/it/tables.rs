@@ -336,7 +336,7 @@ fn a_job_is_started_watched_and_stopped() {
         "10",
         "--stop-at",
         "10%",
-        "--because",
+        "--reason",
         "the provider is back",
     ];
     check(
