@@ -8,7 +8,7 @@ mod tools;
 mod topic;
 
 use std::{
-    path::PathBuf,
+    ffi::OsString,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where the server is, with or without /v1 [default: http://127.0.0.1:8080]
+    /// Where the server is, with or without http:// and /v1 [default: http://127.0.0.1:8080]
     #[arg(long, global = true, env = "DRIFTQ_HTTP_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// The token to send
@@ -58,12 +58,13 @@ pub(crate) struct Global {
     pub(crate) token: Option<String>,
     /// The certificates, in PEM, that vouch for an https server: its authority's, or its own [default: those of the
     /// system]
-    #[arg(long, global = true, env = "DRIFTQ_CA_CERT", value_name = "FILE", hide_env_values = true)]
-    pub(crate) ca_cert: Option<PathBuf>,
+    #[arg(long, global = true, env = "DRIFTQ_CA_CERT", value_name = "FILE", hide_env_values = true,
+        value_parser = clap::value_parser!(OsString))]
+    pub(crate) ca_cert: Option<OsString>,
     /// Who does this, for the server's books [default: your user's name]
     #[arg(long, global = true, env = "DRIFTQ_ACTOR", value_name = "NAME", hide_env_values = true)]
     pub(crate) actor: Option<String>,
-    /// One JSON value a line instead of tables
+    /// One JSON value a line instead of tables; an error is one too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Do what cannot be undone without asking
@@ -92,7 +93,8 @@ pub(crate) enum Command {
     Lag(LagArgs),
     /// Store a message, or many
     Produce(Box<ProduceArgs>),
-    /// Print messages as they come due
+    /// Print messages as they come due; without --ack each is held until its lease ends, which counts as an
+    /// attempt (`topic browse` only looks)
     Consume(ConsumeArgs),
     /// Settle a message as done
     Ack(AckArgs),

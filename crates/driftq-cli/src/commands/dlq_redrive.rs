@@ -166,9 +166,9 @@ impl Each {
     ) -> Result<Option<T>, CliError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(ClientError::Refused(refusal)) if !refusal.retryable => {
+            Err(error) if error.refusal().is_some_and(|refusal| !refusal.retryable) => {
                 self.refused = true;
-                context.output.note(format_args!("error: {id}: {refusal}"));
+                context.output.error(&error.into(), Some(&id.to_string()));
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -8,6 +8,7 @@ mod letters;
 mod lines;
 mod lossy;
 mod printed;
+mod prompt;
 mod scripted;
 mod story;
 mod stranger;

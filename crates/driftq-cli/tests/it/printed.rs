@@ -58,11 +58,11 @@ fn a_wrong_command_line_is_a_2() {
     assert_eq!(driftq("http://h", &["topic", "frobnicate"]).code, 2);
     assert_eq!(driftq("http://h", &[]).code, 2);
     check(
-        driftq("localhost:8080", &["health"]),
+        driftq("ftp://localhost", &["health"]),
         2,
         expect![""],
         expect![[r#"
-            error: `localhost:8080` is not an address of a server: it must begin with http:// or https://
+            error: `ftp://localhost` is not an address of a server: it must begin with http:// or https://
         "#]],
     );
     check(
