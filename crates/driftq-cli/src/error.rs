@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 
 use driftq_client::ClientError;
+use serde::Serialize;
+
+use crate::hints;
 
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,35 @@ impl CliError {
         Self::Stopped { error: Box::new(self), way_on }
     }
 
+    /// As a program reads it.
+    pub(crate) fn report<'a>(&self, about: Option<&'a str>) -> Report<'a> {
+        let (error, client) = self.kind();
+        let refusal = client.and_then(ClientError::refusal);
+        let message = match (self, refusal) {
+            (Self::Client(_), Some(refusal)) => refusal.message.clone(),
+            _ => self.to_string(),
+        };
+        Report {
+            error,
+            message: hints::at_a_prompt(&message),
+            about,
+            status: refusal.map(|refusal| refusal.status),
+            retryable: client.map(ClientError::retryable),
+        }
+    }
+
+    /// A word for it, the server's if it has one, and what the client said.
+    fn kind(&self) -> (&'static str, Option<&ClientError>) {
+        match self {
+            Self::Client(error) | Self::Line { error, .. } => (word(error), Some(error)),
+            Self::Stopped { error, .. } => error.kind(),
+            Self::Usage(_) => ("USAGE", None),
+            Self::Declined => ("DECLINED", None),
+            Self::Input { .. } => ("INPUT", None),
+            Self::Output(_) => ("OUTPUT", None),
+        }
+    }
+
     /// What the shell is told: 2 for a wrong command line, as for one that does not parse.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
@@ -68,5 +100,36 @@ impl CliError {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// What went wrong, as `--json` prints it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report<'a> {
+    error: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+}
+
+fn word(error: &ClientError) -> &'static str {
+    match error {
+        ClientError::Refused(refusal) => refusal.code.map_or("REFUSED", |code| code.as_str()),
+        ClientError::Unreachable { .. } => "UNREACHABLE",
+        ClientError::UnknownHost { .. } => "UNKNOWN_HOST",
+        ClientError::Untrusted { .. } => "UNTRUSTED",
+        ClientError::Broken { .. } => "BROKEN",
+        ClientError::Unreadable { .. } => "UNREADABLE",
+        ClientError::BadUrl { .. }
+        | ClientError::BadName(_)
+        | ClientError::BadToken
+        | ClientError::BadActor
+        | ClientError::BadCertificate { .. }
+        | ClientError::BadValue(_) => "USAGE",
+        ClientError::Setup(_) => "SETUP",
     }
 }

@@ -9,11 +9,13 @@ mod commands;
 mod confirm;
 mod editor;
 mod error;
+mod hints;
 mod output;
 mod pages;
 mod text;
+mod user;
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use driftq_client::{Client, Retry};
@@ -50,22 +52,32 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    let cli = Cli::try_parse().unwrap_or_else(|error| wrong(&error));
+    let output = Output::new(cli.global.json);
+    match run(cli, output) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Bad) => ExitCode::FAILURE,
         // Whoever read us has enough; that is no failure of ours.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed standard error leaves nobody to tell.
-            drop(writeln!(std::io::stderr(), "error: {}", text::visible_lines(&error.to_string())));
+            output.error(&error, None);
             error.exit_code()
         }
     }
 }
 
-fn run(cli: Cli) -> Result<Outcome, CliError> {
-    let output = Output::new(cli.global.json);
+/// Ends with what is wrong with the command line; asking for help ends here as well.
+fn wrong(error: &clap::Error) -> ! {
+    if !error.use_stderr() || !std::env::args_os().any(|arg| arg == "--json") {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let text = text.trim().strip_prefix("error: ").unwrap_or(&text).trim();
+    Output::new(true).error(&CliError::Usage(text.to_owned()), None);
+    std::process::exit(2)
+}
+
+fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
     let context = Context { client: client(&cli.global)?, output, yes: cli.global.yes };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -88,8 +100,8 @@ fn client(global: &Global) -> Result<Client, CliError> {
     if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.as_os_str().is_empty()) {
         builder = builder.ca_certificate(file);
     }
-    let user = || ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    if let Some(actor) = global.actor.clone().or_else(user) {
+    let given = global.actor.clone().filter(|actor| !actor.trim().is_empty());
+    if let Some(actor) = given.or_else(user::name) {
         builder = builder.actor(actor);
     }
     Ok(builder.build()?)

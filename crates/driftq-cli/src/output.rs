@@ -9,12 +9,17 @@ use std::io::{self, IsTerminal as _, Write as _};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::{error::CliError, text::visible};
+use crate::{
+    error::CliError,
+    hints,
+    text::{visible, visible_lines},
+};
 
 /// Narrower than this (some terminals say 0) nothing can be laid out: lines are left to the terminal.
 const WIDTH_MIN: u16 = 40;
 
 /// Where a command writes to.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
     terminal: bool,
@@ -145,6 +150,19 @@ impl Output {
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
         // A closed standard error leaves nobody to tell.
         drop(writeln!(io::stderr(), "{}", visible(&text.to_string())));
+    }
+
+    /// What went wrong, with `--json` as a JSON value; `about` is the one of several it is about.
+    pub(crate) fn error(&self, error: &CliError, about: Option<&str>) {
+        let report = error.report(about);
+        let line = if self.json {
+            serde_json::to_string(&report).unwrap_or_default()
+        } else {
+            let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
+            format!("error: {}", visible_lines(&format!("{about}{}", hints::at_a_prompt(&error.to_string()))))
+        };
+        // A closed standard error leaves nobody to tell.
+        drop(writeln!(io::stderr(), "{line}"));
     }
 
     fn blank(&self) -> Table {

@@ -419,7 +419,9 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Box<RawValue>, ClientEr
 
 fn parse_base(text: &str) -> Result<Url, ClientError> {
     let bad = |cause: &str| ClientError::BadUrl { url: text.to_owned(), cause: cause.to_owned() };
-    let mut url = Url::parse(text.trim()).map_err(|error| bad(&error.to_string()))?;
+    // A host alone, as people type it.
+    let full = if text.contains("://") { text.trim().to_owned() } else { format!("http://{}", text.trim()) };
+    let mut url = Url::parse(&full).map_err(|error| bad(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("it must begin with http:// or https://"));
     }
@@ -463,6 +465,9 @@ mod tests {
             (" http://h:1/v1/ ", "http://h:1/v1/healthz"),
             ("http://h:1/driftq/v1", "http://h:1/driftq/v1/healthz"),
             ("http://h:1/driftq", "http://h:1/driftq/v1/healthz"),
+            ("localhost:8080", "http://localhost:8080/v1/healthz"),
+            ("127.0.0.1", "http://127.0.0.1/v1/healthz"),
+            ("[::1]:8080/v1", "http://[::1]:8080/v1/healthz"),
         ] {
             let client = Client::new(given).expect("it is an address");
             assert_eq!(client.address(&["healthz"]).expect("it is a route").as_str(), health, "{given}");
@@ -481,7 +486,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_its_text() {
-        for given in ["", "localhost:8080", "ftp://h", "http://"] {
+        for given in ["", "a b", "ftp://h", "http://"] {
             let error = Client::new(given).expect_err("it is no address");
             assert!(error.to_string().starts_with(&format!("`{given}` is not an address")), "{error}");
         }

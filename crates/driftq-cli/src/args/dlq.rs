@@ -47,9 +47,9 @@ pub(crate) struct DlqFilterArgs {
     /// Only those of this run
     #[arg(long, value_name = "RUN_ID")]
     pub(crate) run: Option<String>,
-    /// Only those with this reason: max_attempts, deadline_exceeded, non_retryable
-    #[arg(long, value_name = "REASON")]
-    pub(crate) reason: Option<String>,
+    /// Only those that became dead letters by this: max_attempts, deadline_exceeded, non_retryable
+    #[arg(long, value_name = "CAUSE")]
+    pub(crate) cause: Option<String>,
     /// Only those where this went wrong, as `dlq groups` prints it
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) fingerprint: Option<String>,
@@ -71,7 +71,7 @@ impl DlqFilterArgs {
             topic: self.topic.clone(),
             group: self.group.clone(),
             run_id: self.run.clone(),
-            reason: self.reason.clone(),
+            reason: self.cause.clone(),
             fingerprint: self.fingerprint.clone(),
             tenant_id: self.tenant.clone(),
             since_ms: self.since.map(When::epoch_ms),
@@ -80,13 +80,20 @@ impl DlqFilterArgs {
         }
     }
 
+    /// Whether it lets every dead letter through.
+    pub(crate) fn is_open(&self) -> bool {
+        let Self { topic, group, run, cause, fingerprint, tenant, since, until } = self;
+        let names = [topic, group, run, cause, fingerprint, tenant];
+        names.into_iter().all(Option::is_none) && since.or(*until).is_none()
+    }
+
     /// As they are grouped.
     pub(crate) fn fingerprints(&self) -> FingerprintQuery {
         FingerprintQuery {
             topic: self.topic.clone(),
             group: self.group.clone(),
             run_id: self.run.clone(),
-            reason: self.reason.clone(),
+            reason: self.cause.clone(),
             fingerprint: self.fingerprint.clone(),
             tenant_id: self.tenant.clone(),
             since_ms: self.since.map(When::epoch_ms),
@@ -101,7 +108,7 @@ impl DlqFilterArgs {
             topic: self.topic.clone(),
             group: self.group.clone(),
             run_id: self.run.clone(),
-            reason: self.reason.clone(),
+            reason: self.cause.clone(),
             fingerprint: self.fingerprint.clone(),
             tenant_id: self.tenant.clone(),
             since_ms: self.since.map(When::epoch_ms),
@@ -161,13 +168,15 @@ pub(crate) struct DlqDiffArgs {
 /// `driftq dlq redrive`.
 #[derive(Debug, Args)]
 pub(crate) struct DlqRedriveArgs {
-    /// Where they lie: TOPIC/PARTITION/OFFSET, as `dlq list` prints it
-    #[arg(required = true, value_name = "ADDRESS", value_parser = address)]
-    pub(crate) addresses: Vec<DeadLetterId>,
+    /// Where they lie: TOPIC/PARTITION/OFFSET, as `dlq list` prints it; - reads them from standard input, one a
+    /// line
+    #[arg(required = true, value_name = "ADDRESS", value_parser = address_or_stdin)]
+    pub(crate) addresses: Vec<AddressOrStdin>,
     /// Another value; - reads standard input. The original stays as it is
     #[arg(long, value_name = "JSON")]
     pub(crate) value: Option<String>,
-    /// Edit each value in $VISUAL or $EDITOR first; a run's command is replayed with the edited input
+    /// Edit each value in $VISUAL or $EDITOR first; a run's command is replayed with the edited input. One that
+    /// is left as it is is not redriven
     #[arg(long, conflicts_with = "value")]
     pub(crate) edit: bool,
     /// Another topic, then for all of its groups
@@ -186,6 +195,9 @@ pub(crate) struct DlqRedriveArgs {
 pub(crate) struct DlqRedriveAllArgs {
     #[command(flatten)]
     pub(crate) filter: DlqFilterArgs,
+    /// All there are, without asking; only when nothing says which
+    #[arg(long, conflicts_with_all = ["topic", "group", "run", "cause", "fingerprint", "tenant", "since", "until"])]
+    pub(crate) all: bool,
     /// How many a second [default: 100]
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<f64>,
@@ -196,8 +208,8 @@ pub(crate) struct DlqRedriveAllArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) stop_at: Option<f64>,
     /// Why, for the server's books
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) because: Option<String>,
+    #[arg(long, short, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     /// Only say what would be moved
     #[arg(long, conflicts_with = "watch")]
     pub(crate) dry_run: bool,
@@ -238,7 +250,7 @@ pub(crate) enum JobCommand {
         /// The job
         job_id: String,
     },
-    /// Print a job's progress until it does not run any more; exits with 1 if it halted or was stopped
+    /// Print a job's progress until it has ended; exits with 1 if it halted or was stopped
     Watch {
         /// The job
         job_id: String,
@@ -300,6 +312,19 @@ pub(crate) struct JobActArgs {
     /// Why, for the server's books
     #[arg(long, short)]
     pub(crate) reason: Option<String>,
+}
+
+/// An address, or where addresses are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AddressOrStdin {
+    /// One address.
+    Address(DeadLetterId),
+    /// One in each line of standard input.
+    Stdin,
+}
+
+fn address_or_stdin(text: &str) -> Result<AddressOrStdin, String> {
+    if text == "-" { Ok(AddressOrStdin::Stdin) } else { address(text).map(AddressOrStdin::Address) }
 }
 
 fn share(text: &str) -> Result<f64, String> {

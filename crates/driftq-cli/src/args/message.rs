@@ -105,14 +105,14 @@ pub(crate) struct ConsumeArgs {
 /// Which delivery: given in full, or read as it was consumed.
 #[derive(Debug, Args)]
 pub(crate) struct DeliveryArgs {
-    /// The topic; without it messages are read from standard input, as `consume --json` printed them
-    #[arg(requires = "partition")]
+    /// The topic, or the whole TOPIC/PARTITION/OFFSET; without it messages are read from standard input, as
+    /// `consume --json` printed them
+    #[arg(requires = "owner")]
     pub(crate) topic: Option<String>,
     /// Its partition
     #[arg(requires = "offset")]
     pub(crate) partition: Option<u32>,
     /// Its offset
-    #[arg(requires = "owner")]
     pub(crate) offset: Option<u64>,
     /// The group
     #[arg(long, short, default_value = GROUP_DEFAULT)]

@@ -8,7 +8,7 @@ mod tools;
 mod topic;
 
 use std::{
-    path::PathBuf,
+    ffi::OsString,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,8 +18,8 @@ use driftq_client::{DeadLetterId, api::RetryPolicyRequest};
 #[cfg(feature = "workbench")]
 pub(crate) use dlq::DlqWorkbenchArgs;
 pub(crate) use dlq::{
-    DlqCommand, DlqDiffArgs, DlqDiscardArgs, DlqGroupsArgs, DlqListArgs, DlqRedriveAllArgs, DlqRedriveArgs,
-    DlqShowArgs, JobActArgs, JobCommand, JobListArgs,
+    AddressOrStdin, DlqCommand, DlqDiffArgs, DlqDiscardArgs, DlqGroupsArgs, DlqListArgs, DlqRedriveAllArgs,
+    DlqRedriveArgs, DlqShowArgs, JobActArgs, JobCommand, JobListArgs,
 };
 pub(crate) use group::{GroupCommand, GroupDeleteArgs, GroupListArgs, GroupSeekArgs};
 pub(crate) use message::{
@@ -50,19 +50,21 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where the server is, with or without /v1 [default: http://127.0.0.1:8080]
+    /// Where the server is, with or without http:// and /v1 [default: http://127.0.0.1:8080]
     #[arg(long, global = true, env = "DRIFTQ_HTTP_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// The token to send
     #[arg(long, global = true, env = "DRIFTQ_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// The certificates, in PEM, that vouch for an https server [default: those of the system]
-    #[arg(long, global = true, env = "DRIFTQ_CA_CERT", value_name = "FILE", hide_env_values = true)]
-    pub(crate) ca_cert: Option<PathBuf>,
+    /// The certificates, in PEM, that vouch for an https server: its authority's, or its own [default: those of the
+    /// system]
+    #[arg(long, global = true, env = "DRIFTQ_CA_CERT", value_name = "FILE", hide_env_values = true,
+        value_parser = clap::value_parser!(OsString))]
+    pub(crate) ca_cert: Option<OsString>,
     /// Who does this, for the server's books [default: your user's name]
     #[arg(long, global = true, env = "DRIFTQ_ACTOR", value_name = "NAME", hide_env_values = true)]
     pub(crate) actor: Option<String>,
-    /// One JSON value a line instead of tables
+    /// One JSON value a line instead of tables; an error is one too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Do what cannot be undone without asking
@@ -91,7 +93,8 @@ pub(crate) enum Command {
     Lag(LagArgs),
     /// Store a message, or many
     Produce(Box<ProduceArgs>),
-    /// Print messages as they come due
+    /// Print messages as they come due; without --ack each is held until its lease ends, which counts as an
+    /// attempt (`topic browse` only looks)
     Consume(ConsumeArgs),
     /// Settle a message as done
     Ack(AckArgs),
@@ -187,7 +190,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn address(text: &str) -> Result<DeadLetterId, String> {
+/// Where a message lies: TOPIC/PARTITION/OFFSET.
+pub(crate) fn address(text: &str) -> Result<DeadLetterId, String> {
     let mut parts = text.split('/');
     let parsed = (|| {
         let topic = parts.next().filter(|topic| !topic.is_empty())?.to_owned();
@@ -310,8 +314,10 @@ mod tests {
     fn a_delivery_is_named_in_full_or_not_at_all() {
         assert!(parse("ack").is_ok());
         assert!(parse("ack t 0 7 -o me").is_ok());
-        assert_eq!(refused("ack t"), ErrorKind::MissingRequiredArgument);
+        assert!(parse("ack t/0/7 -o me").is_ok());
         assert_eq!(refused("ack t 0 7"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("ack t 0 -o me"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("ack t/0/7"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("nack t 0 7 -o me --no-retry --retry-after 1s"), ErrorKind::ArgumentConflict);
     }
 

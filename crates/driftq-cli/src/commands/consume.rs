@@ -1,5 +1,7 @@
 //! `driftq consume`.
 
+use std::io::IsTerminal as _;
+
 use driftq_client::api::{ConsumeItem, ConsumeRequest, ConsumeStart};
 use futures_util::StreamExt as _;
 
@@ -14,7 +16,14 @@ use crate::{
 /// How many messages are shown at once when none of them is acked.
 const HELD_MAX: u32 = 1_000;
 
+/// What somebody who only wants to look must know.
+const LEASES: &str = "each printed message is held until its lease ends, which counts as an attempt; \
+    `driftq topic browse` only looks, --ack settles";
+
 pub(super) async fn run(args: ConsumeArgs, context: &Context) -> Result<Outcome, CliError> {
+    if !args.ack && std::io::stderr().is_terminal() {
+        context.output.note(LEASES);
+    }
     let owner = args.owner.clone().unwrap_or_else(|| format!("cli-{}", std::process::id()));
     // Whoever acks each message before the next holds one; others would get no second message.
     let max_in_flight = if args.ack { 1 } else { args.max.unwrap_or(HELD_MAX) };
@@ -47,7 +56,7 @@ pub(super) async fn run(args: ConsumeArgs, context: &Context) -> Result<Outcome,
     }
     if !args.ack && count > 0 && !context.output.is_json() {
         context.output.note(format_args!(
-            "{count} held by {owner} of {}; settle with `driftq ack TOPIC PARTITION OFFSET -g {} -o {owner}`",
+            "{count} held by {owner} of {}; settle with `driftq ack TOPIC/PARTITION/OFFSET -g {} -o {owner}`",
             args.group, args.group
         ));
     }

@@ -8,6 +8,8 @@ use driftq_client::{
     },
 };
 
+use serde::Serialize;
+
 use super::{differences, dlq_jobs, dlq_redrive};
 use crate::{
     Context, Outcome,
@@ -33,19 +35,31 @@ pub(super) async fn run(command: DlqCommand, context: &Context) -> Result<Outcom
     }
 }
 
+/// A dead letter with its address as the other commands take it.
+#[derive(Serialize)]
+struct Listed {
+    address: String,
+    #[serde(flatten)]
+    letter: DeadLetter,
+}
+
 async fn list(args: DlqListArgs, context: &Context) -> Result<Outcome, CliError> {
     let query = DeadLetterQuery { q: args.query, ..args.filter.query() };
     let letters = pages::list(args.limit, context, async |limit, cursor| {
         let query = DeadLetterQuery { cursor, limit: Some(limit), ..query.clone() };
         let page = context.client.dead_letters(&query).await?;
-        Ok((page.items, page.next_cursor))
+        let letters = page
+            .items
+            .into_iter()
+            .map(|letter| Listed { address: DeadLetterId::from(&letter).to_string(), letter });
+        Ok((letters.collect(), page.next_cursor))
     })
     .await?;
     context.output.table(
         ["ADDRESS", "GROUP", "REASON", "ATTEMPTS", "WHEN", "RUN", "LAST ERROR"],
-        letters.iter().map(|letter: &DeadLetter| {
+        letters.iter().map(|Listed { address, letter }| {
             [
-                Word::from(DeadLetterId::from(letter)),
+                Word::from(address),
                 Word::from(&letter.group),
                 Word::from(&letter.reason),
                 Word::from(letter.attempts),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use driftq_client::{
-    DeadLetterId,
+    DeadLetterId, Retry,
     api::{
         RedriveDryRun, RedriveJob, RedriveJobAct, RedriveJobListQuery, RedriveJobPhase, RedriveJobStatus,
         StartRedriveJobRequest,
@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     Context, Outcome,
     args::{DlqRedriveAllArgs, JobActArgs, JobCommand, JobListArgs},
+    confirm::confirm,
     error::CliError,
     output::{Output, Tone, Word},
     pages,
@@ -48,11 +49,15 @@ pub(super) async fn start(args: DlqRedriveAllArgs, context: &Context) -> Result<
         canary: args.canary,
         stop_at_failure_share: args.stop_at,
         dry_run: None,
-        reason: args.because,
+        reason: args.reason,
     };
     if args.dry_run {
         would_move(&context.client.dry_redrive(&request).await?, &context.output)?;
         return Ok(Outcome::Good);
+    }
+    if args.filter.is_open() && !args.all && !context.yes {
+        let matched = context.client.dry_redrive(&request).await?.matched;
+        confirm(&format!("redrive all {matched} open dead letters of every topic"), context)?;
     }
     let job = context.client.start_redrive_job(&request).await?;
     if !args.watch {
@@ -112,35 +117,42 @@ async fn list(args: JobListArgs, context: &Context) -> Result<Outcome, CliError>
     Ok(Outcome::Good)
 }
 
-/// Prints a job until it does not run any more.
+/// Prints a job until it has ended; a paused one may go on. A server that restarts is waited for.
 async fn watch(job_id: &str, interval: Duration, context: &Context) -> Result<Outcome, CliError> {
     let bar = Bar::new(context);
-    let mut told: Option<String> = None;
+    let patient = context.client.with_request_retry(Retry::STREAM);
+    let (mut told, mut is_paused): (Option<(RedriveJobStatus, String)>, _) = (None, false);
     loop {
         let job = match told {
             None => context.client.redrive_job(job_id).await?,
-            // The server answers at once when it does not run any more.
-            Some(_) => context.client.redrive_job_within(job_id, interval).await?,
+            Some(_) if is_paused => {
+                // The server would answer at once.
+                tokio::time::sleep(interval).await;
+                patient.redrive_job(job_id).await?
+            }
+            Some(_) => patient.redrive_job_within(job_id, interval).await?,
         };
+        is_paused = job.status == RedriveJobStatus::Paused;
         let line = progress(&job);
         bar.show(&job, &line);
         // What did not change is not said again.
-        if told.as_ref() != Some(&line) && !bar.is_shown() {
+        let now = Some((job.status, line));
+        if told != now && !bar.is_shown() {
             if context.output.is_json() {
                 context.output.json(&job)?;
             } else {
-                context.output.line([status_word(job.status), Word::from(&line)])?;
+                context.output.line([status_word(job.status), Word::from(progress(&job))])?;
             }
         }
-        told = Some(line);
-        if job.status != RedriveJobStatus::Running {
+        told = now;
+        if !matches!(job.status, RedriveJobStatus::Running | RedriveJobStatus::Paused) {
             bar.clear();
             return end(&job, &bar, context);
         }
     }
 }
 
-/// How a job that does not run any more is told.
+/// How a job that has ended is told.
 fn end(job: &RedriveJob, bar: &Bar, context: &Context) -> Result<Outcome, CliError> {
     if bar.is_shown() {
         show(job, &context.output)?;
@@ -148,8 +160,8 @@ fn end(job: &RedriveJob, bar: &Bar, context: &Context) -> Result<Outcome, CliErr
         context.output.note(why);
     }
     Ok(match job.status {
-        RedriveJobStatus::Done | RedriveJobStatus::Running => Outcome::Good,
-        RedriveJobStatus::Paused | RedriveJobStatus::Stopped | RedriveJobStatus::Halted => Outcome::Bad,
+        RedriveJobStatus::Done | RedriveJobStatus::Running | RedriveJobStatus::Paused => Outcome::Good,
+        RedriveJobStatus::Stopped | RedriveJobStatus::Halted => Outcome::Bad,
     })
 }
 

@@ -9,10 +9,10 @@ use driftq_client::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::json_option;
+use super::{json_option, stdin_text};
 use crate::{
     Context, Outcome,
-    args::{DlqDiscardArgs, DlqRedriveArgs},
+    args::{AddressOrStdin, DlqDiscardArgs, DlqRedriveArgs, address},
     confirm::confirm,
     editor,
     error::CliError,
@@ -20,6 +20,11 @@ use crate::{
 };
 
 pub(super) async fn redrive(args: DlqRedriveArgs, context: &Context) -> Result<Outcome, CliError> {
+    if args.addresses.contains(&AddressOrStdin::Stdin) && (args.edit || args.value.as_deref() == Some("-")) {
+        let both = "standard input gives the addresses, so neither an editor nor --value can have it";
+        return Err(CliError::Usage(both.to_owned()));
+    }
+    let addresses = addresses(args.addresses)?;
     let request = RedriveRequest {
         value: json_option("value", args.value)?,
         target_topic: args.target_topic,
@@ -27,9 +32,14 @@ pub(super) async fn redrive(args: DlqRedriveArgs, context: &Context) -> Result<O
         reason: args.reason,
     };
     let mut each = Each::default();
-    for id in args.addresses {
+    for id in addresses {
         let answer = if args.edit {
-            edited(&id, &request, context).await?
+            let Some(answer) = edited(&id, &request, context).await? else {
+                each.refused = true;
+                context.output.note(unchanged(&id));
+                continue;
+            };
+            answer
         } else {
             context.client.redrive(&id, &request).await
         };
@@ -42,6 +52,30 @@ pub(super) async fn redrive(args: DlqRedriveArgs, context: &Context) -> Result<O
         context.output.line([Word::from(&id), Word::new(status, Tone::Good), Word::from(what)])?;
     }
     Ok(each.outcome())
+}
+
+/// What is said of a dead letter that was left as it is.
+fn unchanged(id: &DeadLetterId) -> String {
+    format!("{id}: nothing was changed, so it was not redriven; without --edit it goes as it is")
+}
+
+/// All addresses, those in standard input too.
+fn addresses(given: Vec<AddressOrStdin>) -> Result<Vec<DeadLetterId>, CliError> {
+    let mut all = Vec::new();
+    for one in given {
+        match one {
+            AddressOrStdin::Address(id) => all.push(id),
+            AddressOrStdin::Stdin => {
+                let text = stdin_text()?;
+                let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+                for (index, line) in lines {
+                    let id = address(line);
+                    all.push(id.map_err(|what| CliError::Usage(format!("line {}: {what}", index + 1)))?);
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// What became of a dead letter, in words.
@@ -63,36 +97,28 @@ struct Command {
 }
 
 /// Redrives a dead letter with the value that a person made of its own; a run is replayed with the input.
+/// One that was left as it is stays where it is.
 pub(super) async fn edited(
     id: &DeadLetterId,
     request: &RedriveRequest,
     context: &Context,
-) -> Result<Result<RedriveResponse, ClientError>, CliError> {
+) -> Result<Option<Result<RedriveResponse, ClientError>>, CliError> {
     let letter = match context.client.dead_letter(id).await {
         Ok(letter) => letter,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Some(Err(error))),
     };
     let Some(run_id) = letter.run_id else {
-        let value = editor::edit(&letter.value)?;
-        if value.is_none() {
-            context.output.note(format_args!("{id}: nothing was changed; it goes as it is"));
-        }
-        return Ok(context.client.redrive(id, &RedriveRequest { value, ..request.clone() }).await);
+        let Some(value) = editor::edit(&letter.value)? else { return Ok(None) };
+        let request = RedriveRequest { value: Some(value), ..request.clone() };
+        return Ok(Some(context.client.redrive(id, &request).await));
     };
     let command: Command = serde_json::from_str(letter.value.get())
         .map_err(|error| CliError::Usage(format!("{id} is no command of a run: {error}")))?;
-    match editor::edit(&command.input)? {
-        None => {
-            context.output.note(format_args!("{id}: nothing was changed; it goes as it is"));
-            Ok(context.client.redrive(id, request).await)
-        }
-        Some(input) => {
-            let reason = request.reason.clone();
-            let replay = ReplayRequest { input: Some(input), reason, ..ReplayRequest::default() };
-            let replayed = context.client.replay_run(&run_id, &replay).await;
-            Ok(replayed.map(|replay| RedriveResponse::Replayed { run_id, replay_seq: replay.replay_seq }))
-        }
-    }
+    let Some(input) = editor::edit(&command.input)? else { return Ok(None) };
+    let reason = request.reason.clone();
+    let replay = ReplayRequest { input: Some(input), reason, ..ReplayRequest::default() };
+    let replayed = context.client.replay_run(&run_id, &replay).await;
+    Ok(Some(replayed.map(|replay| RedriveResponse::Replayed { run_id, replay_seq: replay.replay_seq })))
 }
 
 pub(super) async fn discard(args: DlqDiscardArgs, context: &Context) -> Result<Outcome, CliError> {
@@ -140,9 +166,9 @@ impl Each {
     ) -> Result<Option<T>, CliError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(ClientError::Refused(refusal)) if !refusal.retryable => {
+            Err(error) if error.refusal().is_some_and(|refusal| !refusal.retryable) => {
                 self.refused = true;
-                context.output.note(format_args!("error: {id}: {refusal}"));
+                context.output.error(&error.into(), Some(&id.to_string()));
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -10,6 +10,7 @@ use crate::{
     Context, Outcome,
     args::{MessageOrRunArgs, RetryNowArgs},
     error::CliError,
+    hints::at_a_prompt,
     output::{Tone, Word},
     text::{moment, shorten},
 };
@@ -28,7 +29,7 @@ pub(super) async fn explain(args: MessageOrRunArgs, context: &Context) -> Result
         context.output.json(&explained)?;
         return Ok(Outcome::Good);
     }
-    context.output.line([Word::new(&explained.message, tone(&explained))])?;
+    context.output.line([Word::new(at_a_prompt(&explained.message), tone(&explained))])?;
     context.output.gap()?;
     context.output.facts(facts(&explained))?;
     Ok(Outcome::Good)

@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal as _;
 
-use driftq_client::api::{AckRequest, ExtendRequest, ExtendResponse, NackRequest, WholeMessage};
+use driftq_client::{
+    DeadLetterId,
+    api::{AckRequest, ExtendRequest, ExtendResponse, NackRequest, WholeMessage},
+};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -97,6 +100,17 @@ fn address(message: &WholeMessage) -> String {
     )
 }
 
+/// Where a message lies, given in one word or in three.
+fn place(topic: String, partition: Option<u32>, offset: Option<u64>) -> Result<DeadLetterId, CliError> {
+    match (partition, offset) {
+        (Some(partition), Some(offset)) => Ok(DeadLetterId { topic, partition, offset }),
+        (None, None) => crate::args::address(&topic).map_err(CliError::Usage),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(CliError::Usage("give TOPIC PARTITION OFFSET, or TOPIC/PARTITION/OFFSET".to_owned()))
+        }
+    }
+}
+
 /// What is to be settled: one delivery, or one per line of standard input.
 enum Deliveries {
     One(Option<Box<WholeMessage>>),
@@ -107,17 +121,18 @@ impl Deliveries {
     fn new(args: DeliveryArgs) -> Result<Self, CliError> {
         if args.topic.is_none() {
             if std::io::stdin().is_terminal() {
-                let how = "give TOPIC PARTITION OFFSET, or pipe in what `driftq consume --json` printed";
+                let how = "give TOPIC/PARTITION/OFFSET, or pipe in what `driftq consume --json` printed";
                 return Err(CliError::Usage(how.to_owned()));
             }
             return Ok(Self::Lines(BufReader::new(tokio::io::stdin())));
         }
+        let id = place(args.topic.unwrap_or_default(), args.partition, args.offset)?;
         Ok(Self::One(Some(Box::new(WholeMessage {
-            topic: args.topic,
+            topic: Some(id.topic),
             group: Some(args.group),
             owner: args.owner,
-            partition: args.partition,
-            offset: args.offset,
+            partition: Some(id.partition),
+            offset: Some(id.offset),
             lease_id: args.lease_id,
         }))))
     }

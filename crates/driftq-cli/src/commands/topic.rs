@@ -1,8 +1,11 @@
 //! `driftq topic`.
 
-use driftq_client::api::{
-    BrowseQuery, BrowsedMessage, PatchTopicRequest, RetryPolicy, Topic, TopicListQuery, TopicSettings,
-    TopicSummary,
+use driftq_client::{
+    ClientError,
+    api::{
+        BrowseQuery, BrowsedMessage, FingerprintQuery, PatchTopicRequest, RetryPolicy, Topic, TopicListQuery,
+        TopicSettings, TopicSummary,
+    },
 };
 
 use crate::{
@@ -17,6 +20,9 @@ use crate::{
 
 /// How many topics are asked for at once.
 const PAGE: u32 = 500;
+
+/// What the name of a topic of dead letters begins with.
+const DEAD_LETTERS: &str = "dlq.";
 
 pub(super) async fn run(command: TopicCommand, context: &Context) -> Result<Outcome, CliError> {
     match command {
@@ -80,7 +86,16 @@ async fn set(name: &str, patch: &PatchTopicRequest, context: &Context) -> Result
 async fn delete(args: TopicDeleteArgs, context: &Context) -> Result<(), CliError> {
     let topic = context.client.topic(&args.name).await?;
     let messages: u64 = topic.partitions.iter().map(|partition| partition.messages).sum();
-    let what = format!("{} with {messages} messages and {} groups", args.name, topic.groups.len());
+    let dead = open_dead_letters(&args.name, context).await?;
+    let also = dead.filter(|dead| *dead > 0).map(|dead| match args.name.strip_prefix(DEAD_LETTERS) {
+        Some(_) => format!(", {dead} of them open dead letters"),
+        None => format!(
+            "; its {dead} open dead letters stay in {DEAD_LETTERS}{} with no topic to go back to",
+            args.name
+        ),
+    });
+    let also = also.unwrap_or_default();
+    let what = format!("{} with {messages} messages and {} groups{also}", args.name, topic.groups.len());
     if !args.dry_run {
         confirm(&format!("delete the topic {what}"), context)?;
         context.client.delete_topic(&args.name, args.reason.as_deref()).await?;
@@ -90,10 +105,32 @@ async fn delete(args: TopicDeleteArgs, context: &Context) -> Result<(), CliError
         let deleted = serde_json::json!({
             "status": if args.dry_run { "unchanged" } else { "deleted" }, "topic": args.name,
             "dry_run": args.dry_run, "messages": messages, "groups": topic.groups.len(),
+            "open_dead_letters": dead,
         });
         return context.output.json(&deleted);
     }
     context.output.line([Word::new(status, Tone::Good), Word::from(what)])
+}
+
+/// How many open dead letters a topic holds, or failed in it; nothing when the server does not tell.
+async fn open_dead_letters(name: &str, context: &Context) -> Result<Option<u64>, CliError> {
+    let original = name.strip_prefix(DEAD_LETTERS).unwrap_or(name).to_owned();
+    let mut query =
+        FingerprintQuery { topic: Some(original), limit: Some(PAGE), ..FingerprintQuery::default() };
+    let mut count = 0;
+    loop {
+        let page = match context.client.fingerprints(&query).await {
+            Ok(page) => page,
+            // Whoever may delete topics need not be allowed to look at dead letters.
+            Err(ClientError::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        count += page.fingerprints.iter().map(|fingerprint| fingerprint.count).sum::<u64>();
+        match page.next_cursor {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => return Ok(Some(count)),
+        }
+    }
 }
 
 async fn browse(args: TopicBrowseArgs, context: &Context) -> Result<(), CliError> {

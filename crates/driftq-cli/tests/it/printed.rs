@@ -58,11 +58,11 @@ fn a_wrong_command_line_is_a_2() {
     assert_eq!(driftq("http://h", &["topic", "frobnicate"]).code, 2);
     assert_eq!(driftq("http://h", &[]).code, 2);
     check(
-        driftq("localhost:8080", &["health"]),
+        driftq("ftp://localhost", &["health"]),
         2,
         expect![""],
         expect![[r#"
-            error: `localhost:8080` is not an address of a server: it must begin with http:// or https://
+            error: `ftp://localhost` is not an address of a server: it must begin with http:// or https://
         "#]],
     );
     check(
@@ -276,7 +276,7 @@ fn consumed_messages_are_lines_that_cannot_speak_to_the_terminal() {
             orders/0/1  key=k  {"n":1.50}  attempt 2 after: boom
         "#]],
         expect![[r#"
-            2 held by o of g; settle with `driftq ack TOPIC PARTITION OFFSET -g g -o o`
+            2 held by o of g; settle with `driftq ack TOPIC/PARTITION/OFFSET -g g -o o`
         "#]],
     );
     let ran = driftq(&server.url, &["consume", "orders", "-g", "g", "-o", "o", "-n", "2", "--ack", "--json"]);

@@ -150,7 +150,7 @@ fn a_stranger_sees_what_fails_mends_one_and_redrives_the_rest_with_a_stop_in_bet
     let all = ["dlq", "redrive-all", "--topic", "orders", "--fingerprint", text(&frequent, "fingerprint")];
     let dry = server.run(&[&all[..], &["--dry-run", "--json"]].concat()).line();
     assert_eq!(count(&dry, "matched"), ORDERS as u64 - 1);
-    let start = [&all[..], &["--rate", RATE, "--because", "the provider is back", "--json"]].concat();
+    let start = [&all[..], &["--rate", RATE, "--reason", "the provider is back", "--json"]].concat();
     let started = server.run(&start).line();
     let id = text(&started, "job_id");
 

@@ -336,7 +336,7 @@ fn a_job_is_started_watched_and_stopped() {
         "10",
         "--stop-at",
         "10%",
-        "--because",
+        "--reason",
         "the provider is back",
     ];
     check(
@@ -521,9 +521,8 @@ fn lines_are_stored_batch_by_batch_and_an_error_says_how_far_it_came() {
         {"status":"produced","topic":"orders","partition":0,"offset":1,"message_id":"m","duplicate":false}
     "#]],
         expect![[r#"
-        error: line 3 is no message as `POST /v1/produce` takes it: unknown field `valeu`, expected one of `topic`, `key`, `value`, `envelope`, `idempotency_key`, `idempotency_fingerprint`, `tenant_id`, `tenant`, `delay_ms`, `deliver_at_ms`, `headers` at line 1 column 8
-        all up to line 2 is stored; run again with --idempotency-prefix p --from-line 3
-    "#]],
+            {"error":"USAGE","message":"line 3 is no message as `POST /v1/produce` takes it: unknown field `valeu`, expected one of `topic`, `key`, `value`, `envelope`, `idempotency_key`, `idempotency_fingerprint`, `tenant_id`, `tenant`, `delay_ms`, `deliver_at_ms`, `headers` at line 1 column 8\nall up to line 2 is stored; run again with --idempotency-prefix p --from-line 3"}
+        "#]],
     );
     let dry = [&produce[..], &["--dry-run"]].concat();
     check(

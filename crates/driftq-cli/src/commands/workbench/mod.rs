@@ -58,7 +58,8 @@ pub(super) async fn run(args: DlqWorkbenchArgs, context: &Context) -> Result<Out
                 let answer = dlq_redrive::edited(&id, &RedriveRequest::default(), context).await;
                 screen.take_back()?;
                 match answer {
-                    Ok(answer) => desk.closed(&id, answer.map(|answer| told(&answer))),
+                    Ok(Some(answer)) => desk.closed(&id, answer.map(|answer| told(&answer))),
+                    Ok(None) => desk.say(format!("{id}: nothing was changed, so it was not redriven")),
                     Err(error) => desk.say(error.to_string()),
                 }
             }
