@@ -257,6 +257,14 @@ async def test_runs_are_started_on_the_topic_and_for_the_group_of_the_apps_own_w
     assert (sent[0]["topic"], sent[0]["group"]) == ("shop.commands", "shop")
 
 
+@pytest.mark.parametrize("body", [b'{"workflow":"w","input":NaN}', b'{"workflow":"w","input":"\\ud800"}'])
+async def test_an_input_that_is_no_json_is_the_callers_mistake(body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with asking(app_over(lambda _request: httpx2.Response(201, json={}))) as http:
+        answer = await http.post("/runs", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_ARGUMENT")
+
+
 async def test_a_key_that_is_no_text_is_refused_and_not_ignored() -> None:
     async with asking(app_over(lambda _request: httpx2.Response(201, json={}))) as http:
         answer = await http.post("/runs", json={"workflow": "w"}, headers=[(b"Idempotency-Key", b"\xff")])
