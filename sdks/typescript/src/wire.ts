@@ -23,8 +23,9 @@ export type RunSummary = Schemas['RunSummary']
 export type RunPage = Schemas['RunPage']
 /** The answer to a run's creation. */
 export type RunCreated = Schemas['StartRunResponse']
-/** What a replay may change. */
+/** Who cancels a run, and why. */
 export type CancelRunRequest = Schemas['CancelRunRequest']
+/** What a replay may change. */
 export type ReplayRequest = Schemas['ReplayRequest']
 /** The answer to a replay. */
 export type Replayed = Schemas['ReplayResponse']

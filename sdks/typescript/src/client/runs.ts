@@ -11,10 +11,10 @@ import { path } from '../transport.js'
 import type {
   Appended,
   Cancelled,
+  CancelRunRequest,
   EventPage,
   NewEvent,
   Replayed,
-  CancelRunRequest,
   ReplayRequest,
   Run,
   RunAttemptPage,
