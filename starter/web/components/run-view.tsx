@@ -154,7 +154,7 @@ export function RunView(props: RunViewProps) {
           search={search}
           active={active}
           onActive={setActive}
-          tail={tailSays(run, pausedAt !== null, isFollowing)}
+          tail={props.isStale ? null : tailSays(run, pausedAt !== null, isFollowing)}
           empty={isFiltered ? <NoMatch onClear={clear} /> : <Skeleton rows={8} height={28} />}
         />
       </div>

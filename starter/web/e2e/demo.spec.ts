@@ -49,6 +49,13 @@ test('the demo goes from the forced failure to success, and each step ticks', as
   await page.getByRole('button', { name: 'Show result' }).click()
   await expect(page.getByRole('group', { name: 'Raw JSON' })).toContainText('"longest"')
 
+  const kilobytes = await page.evaluate(() => {
+    const resources = performance.getEntriesByType('resource') as PerformanceResourceTiming[]
+    const scripts = resources.filter(({ name }) => new URL(name).pathname.endsWith('.js'))
+    return scripts.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0) / 1000
+  })
+  console.log(`all JavaScript of the whole demo, compressed: ${kilobytes.toFixed(1)} kB`)
+
   const shift = await shifts(page)
   console.log(`layout shift over the whole demo: ${shift.value.toFixed(4)}`)
   expect(shift.value, shift.where.join('\n')).toBeLessThan(SHIFT_MAX)

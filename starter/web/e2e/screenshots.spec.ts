@@ -36,3 +36,21 @@ for (const theme of ['light', 'dark'] as const) {
     await page.screenshot({ path: `screenshots/desktop-succeeded-${theme}.png` })
   })
 }
+
+test('pictures of what is pending, and of what is down', async ({ page, stack, expectedErrors }) => {
+  expectedErrors.push(/503|ERR_|502|500/)
+  await page.emulateMedia({ reducedMotion: 'reduce' })
+  const runId = await startRun(stack, { fail_at: 'transform', max_attempts: 8 })
+  await page.goto(`${stack.url}/runs/${runId}`)
+  const next = page.getByRole('list', { name: 'Timeline' }).getByText('Attempt 5', { exact: true })
+  await expect(next).toBeVisible()
+  await page.screenshot({ path: 'screenshots/desktop-retrying-light.png' })
+  await stack.api.kill('SIGKILL')
+  await expect(page.getByRole('alert').getByText(/The API does not answer/)).toBeVisible()
+  await page.screenshot({ path: 'screenshots/desktop-api-down-light.png' })
+  await stack.api.start()
+  await expect(page.getByText(/^Back after .* s\.$/).first()).toBeVisible({ timeout: 20_000 })
+  await page.screenshot({ path: 'screenshots/desktop-back-light.png' })
+  await page.getByRole('button', { name: 'Cancel run' }).click()
+  await expect(page.getByRole('main').getByText('cancelled', { exact: true }).first()).toBeVisible()
+})
