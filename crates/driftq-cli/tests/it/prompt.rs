@@ -42,15 +42,30 @@ fn an_error_is_json_where_data_is() {
         ("GET /v1/topics/a", 404, missing),
         ("POST /v1/dlq/dlq.a/0/1/redrive", 404, r#"{"error":"NOT_FOUND","message":"there is none"}"#),
     ]);
-    check(driftq(&server.url, &["topic", "show", "a", "--json"]), 1, expect![""], expect![[r#"
+    check(
+        driftq(&server.url, &["topic", "show", "a", "--json"]),
+        1,
+        expect![""],
+        expect![[r#"
         {"error":"NOT_FOUND","message":"there is no topic \"a\"; create it with `driftq topic create a`","status":404,"retryable":false}
-    "#]]);
-    check(driftq(&server.url, &["topic", "show", "a"]), 1, expect![""], expect![[r#"
+    "#]],
+    );
+    check(
+        driftq(&server.url, &["topic", "show", "a"]),
+        1,
+        expect![""],
+        expect![[r#"
         error: there is no topic "a"; create it with `driftq topic create a` (NOT_FOUND)
-    "#]]);
-    check(driftq(&server.url, &["dlq", "redrive", "dlq.a/0/1", "--json"]), 1, expect![""], expect![[r#"
+    "#]],
+    );
+    check(
+        driftq(&server.url, &["dlq", "redrive", "dlq.a/0/1", "--json"]),
+        1,
+        expect![""],
+        expect![[r#"
         {"error":"NOT_FOUND","message":"there is none","about":"dlq.a/0/1","status":404,"retryable":false}
-    "#]]);
+    "#]],
+    );
     for (args, code, word) in [
         (&["topic", "delete", "a", "--frobnicate"][..], 2, "USAGE"),
         (&["run", "start", "demo", "--input", "{"], 2, "USAGE"),
