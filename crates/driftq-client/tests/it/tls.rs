@@ -96,7 +96,7 @@ async fn refused(url: &str, believed: &str) -> String {
 #[tokio::test]
 async fn a_self_signed_certificate_vouches_for_itself_also_if_it_calls_itself_an_authority() {
     for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::NoCa, IsCa::ExplicitNoCa] {
-        let pair = self_signed(|params| params.is_ca = is_ca.clone());
+        let pair = self_signed(|params| params.is_ca = is_ca);
         let url = serve(&pair).await;
         let other = self_signed(|_| ()).certificate;
         for believed in [pair.certificate.clone(), other + &pair.certificate] {
