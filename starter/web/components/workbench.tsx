@@ -126,6 +126,15 @@ export function Workbench({ baseUrl }: { readonly baseUrl: string }) {
     focusWhenShown(() => document.getElementById('runs-heading'))
   }
 
+  /** Closes what lies over the timeline; a focus that was in there goes to the run. */
+  function back() {
+    const focused = document.activeElement
+    setPanel(runId === null ? 'home' : 'timeline')
+    requestAnimationFrame(() => {
+      if (focused?.checkVisibility() === false) runHeading.current?.focus()
+    })
+  }
+
   function openPanel(next: Panel) {
     if (next === 'start') openStart()
     else if (next === 'runs') openRuns()
@@ -201,7 +210,7 @@ export function Workbench({ baseUrl }: { readonly baseUrl: string }) {
       '?': () => setOpened('keys'),
       'ctrl+k': () => setOpened('find'),
       'ctrl+enter': () => document.querySelector<HTMLFormElement>('#start-form')?.requestSubmit(),
-      escape: () => setPanel(runId === null ? 'home' : 'timeline'),
+      escape: back,
     },
     singleKeys === 'on',
   )

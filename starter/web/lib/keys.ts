@@ -28,7 +28,8 @@ export function useKeys(keys: Keys, areSingle: boolean): void {
       const isCombined = name.startsWith('ctrl+')
       // An open dialog or popover has the keys, above all `Esc`.
       if (document.querySelector('dialog[open], :popover-open') !== null) return
-      if (!isCombined && (!areSingle || isTyping(event.target))) return
+      const isSingle = !isCombined && name !== 'escape'
+      if (isSingle && (!areSingle || isTyping(event.target))) return
       const sequence = Date.now() - prefixAt < SEQUENCE_MS ? `${prefix} ${name}` : ''
       const act = latest.current[sequence] ?? latest.current[name]
       prefix = name
